@@ -1,0 +1,1 @@
+//! Floor 2 of depthcast: a subscriber in Rust.

@@ -1,0 +1,1 @@
+//! The rules by which a subscriber joins a snapshot and a stream of updates.

@@ -1,0 +1,1 @@
+//! Requests inside a connection (SUBSCRIBE and the like) and their replies.

@@ -1,0 +1,1 @@
+//! The HTTP upgrade, both roles.

@@ -1,0 +1,1 @@
+//! Market events in Simple Binary Encoding, both ways.

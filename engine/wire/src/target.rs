@@ -1,0 +1,1 @@
+//! What a connection's URL asks for.

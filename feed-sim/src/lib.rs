@@ -1,0 +1,1 @@
+//! Feeds of a market that is not live: replay of recorded captures.
