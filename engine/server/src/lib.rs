@@ -1,1 +1,8 @@
-//! Floor 3 of depthcast: the engine.
+//! depthcast: an exchange's feed in, every order book kept, order-book deltas out over WebSocket.
+//!
+//! The floors, ground first; each imports only from those above it in this list: [`mem`], [`os`], [`fanout`],
+//! [`session`], [`reactor`], [`admin`], and the root (flags, configuration, assembly).
+
+pub mod fanout;
+pub mod mem;
+pub mod os;

@@ -1,0 +1,159 @@
+//! A group's log: the shared frames that some member has still to send, in delivery order.
+//!
+//! Every cursor is a position in it and is *parked* there; each position counts its cursors, so that trimming looks at
+//! the front only and never at the members. The log of a group whose members are all caught up is empty.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+#[derive(Debug)]
+struct Entry {
+    frame: Bytes,
+    /// How many cursors stand before this frame.
+    parked: u32,
+}
+
+/// Frames at positions `start()..end()`; a cursor at `end()` has nothing to send.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    entries: VecDeque<Entry>,
+    /// Position of the first entry. Positions are never reused: 64 bits outlast any engine.
+    start: u64,
+    /// How many cursors stand at the end.
+    parked_at_end: u32,
+    /// Sum of the frames' lengths.
+    bytes: usize,
+}
+
+impl Log {
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.entries.len() as u64
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a frame; the cursors that stood at the end now stand before it. With no cursor anywhere it is not kept.
+    pub(super) fn append(&mut self, frame: Bytes) {
+        let parked = std::mem::take(&mut self.parked_at_end);
+        self.bytes += frame.len();
+        self.entries.push_back(Entry { frame, parked });
+        self.trim();
+    }
+
+    /// The frames from `cursor` to the end.
+    pub(super) fn frames_from(&self, cursor: u64) -> impl Iterator<Item = &Bytes> {
+        let skip = usize::try_from(cursor.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        self.entries
+            .range(skip.min(self.entries.len())..)
+            .map(|entry| &entry.frame)
+    }
+
+    /// Places a new cursor at the end and gives its position.
+    pub(super) fn park_at_end(&mut self) -> u64 {
+        self.parked_at_end += 1;
+        self.end()
+    }
+
+    /// Takes away a cursor that stands at `position`.
+    pub(super) fn unpark(&mut self, position: u64) {
+        *self.parked_mut(position) -= 1;
+        self.trim();
+    }
+
+    /// Moves a cursor forward.
+    pub(super) fn advance(&mut self, from: u64, to: u64) {
+        debug_assert!(from <= to && to <= self.end());
+        if from != to {
+            *self.parked_mut(to) += 1;
+            self.unpark(from);
+        }
+    }
+
+    /// The first position from which at most `bytes` are left to the end.
+    pub(super) fn position_within(&self, bytes: usize) -> u64 {
+        let mut left = self.bytes;
+        let mut position = self.start;
+        for entry in &self.entries {
+            if left <= bytes {
+                break;
+            }
+            left -= entry.frame.len();
+            position += 1;
+        }
+        position
+    }
+
+    /// How many bytes are left from `cursor` to the end.
+    pub(super) fn bytes_from(&self, cursor: u64) -> usize {
+        self.frames_from(cursor).map(Bytes::len).sum()
+    }
+
+    fn parked_mut(&mut self, position: u64) -> &mut u32 {
+        match self.entries.get_mut((position - self.start) as usize) {
+            Some(entry) => &mut entry.parked,
+            None => &mut self.parked_at_end,
+        }
+    }
+
+    /// Drops the frames that no cursor has still to send.
+    fn trim(&mut self) {
+        while let Some(front) = self.entries.front().filter(|front| front.parked == 0) {
+            self.bytes -= front.frame.len();
+            self.entries.pop_front();
+            self.start += 1;
+        }
+        if self.entries.is_empty() && self.entries.capacity() > EMPTY_CAPACITY_MAX {
+            self.entries.shrink_to(EMPTY_CAPACITY_MAX);
+        }
+    }
+}
+
+/// Entries of capacity that an empty log may keep: enough for the steady state, small where groups are many.
+const EMPTY_CAPACITY_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn keeps_only_what_a_cursor_has_still_to_send() {
+        let mut log = Log::default();
+        log.append(frame("nobody"));
+        assert_eq!((log.start, log.end(), log.bytes()), (1, 1, 0));
+        let slow = log.park_at_end();
+        let fast = log.park_at_end();
+        log.append(frame("a"));
+        log.append(frame("bc"));
+        log.advance(fast, 3);
+        assert_eq!(log.bytes(), 3);
+        assert_eq!(log.frames_from(slow).collect::<Vec<_>>(), ["a", "bc"]);
+        log.advance(slow, 2);
+        assert_eq!((log.start, log.bytes()), (2, 2));
+        log.unpark(2);
+        assert_eq!((log.start, log.end(), log.bytes()), (3, 3, 0));
+        log.unpark(3);
+        log.append(frame("nobody again"));
+        assert_eq!(log.bytes(), 0);
+    }
+
+    #[test]
+    fn the_cutoff_leaves_at_most_the_bytes_asked_for() {
+        let mut log = Log::default();
+        log.park_at_end();
+        for text in ["aaaa", "bb", "ccc"] {
+            log.append(frame(text));
+        }
+        let cutoffs: Vec<_> = [0, 2, 3, 5, 8, 9]
+            .map(|bytes| log.position_within(bytes))
+            .to_vec();
+        assert_eq!(cutoffs, [3, 3, 2, 1, 1, 0]);
+        assert_eq!(log.bytes_from(1), 5);
+    }
+}

@@ -1,0 +1,244 @@
+//! Members: joining and leaving, changing the group in place, and bytes for one connection alone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::group::{Group, List};
+use super::prefix::Prefix;
+use super::{EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, MemberId, TopicId};
+
+/// A connection as the fan-out sees it.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) group: GroupId,
+    /// Where it stands in its list.
+    pub(super) place: u32,
+    /// The position in the group's log of the first frame it was not yet given; always between two frames.
+    pub(super) cursor: u64,
+    /// What it is owed before the cursor. None when nothing is.
+    pub(super) prefix: Option<Box<Prefix>>,
+    pub(super) list: List,
+    pub(super) is_present: bool,
+    /// It has been blocked and has not caught up since.
+    pub(super) is_lagging: bool,
+}
+
+impl Fanout {
+    /// Adds a connection, in the empty group. `id` must not be a member.
+    pub fn add(&mut self, id: MemberId) {
+        self.members.reach(id);
+        debug_assert!(!self.members[id].is_present);
+        self.members[id] = Member {
+            is_present: true,
+            ..Member::default()
+        };
+        self.enter(id, EMPTY_GROUP);
+    }
+
+    /// Takes a connection out; what it was owed is forgotten.
+    pub fn remove(&mut self, id: MemberId) {
+        if self.is_member(id) {
+            self.leave(id);
+            self.members[id] = Member::default();
+        }
+    }
+
+    /// Whether `id` is a member.
+    pub fn is_member(&self, id: MemberId) -> bool {
+        self.members.get(id).is_some_and(|member| member.is_present)
+    }
+
+    /// Whether everything owed to the member was written.
+    pub fn is_drained(&self, id: MemberId) -> bool {
+        let member = &self.members[id];
+        member.prefix.is_none() && member.cursor == self.groups[member.group].log().end()
+    }
+
+    /// Bytes that wait for this connection alone.
+    pub fn prefix_bytes(&self, id: MemberId) -> usize {
+        self.members[id]
+            .prefix
+            .as_ref()
+            .map_or(0, |prefix| prefix.bytes())
+    }
+
+    /// Makes the member receive exactly `topics` from the next published frame on. Frames of its former topics that it
+    /// is still owed come first. `topics` is sorted and without duplicates.
+    pub fn set_topics(&mut self, id: MemberId, topics: &[TopicId]) -> Result<(), FanoutError> {
+        debug_assert!(topics.is_sorted_by(|a, b| a < b));
+        let group = self.intern(topics)?;
+        if group == self.members[id].group {
+            return Ok(());
+        }
+        let owed: usize = self.bytes_owed(id);
+        if owed > self.limits.prefix_bytes_max {
+            self.drop_if_empty(group);
+            return Err(FanoutError::PrefixFull);
+        }
+        let member = &mut self.members[id];
+        let (old, cursor) = (member.group, member.cursor);
+        for frame in self.groups[old].log().frames_from(cursor) {
+            member.prefix.get_or_insert_default().push(frame.clone());
+        }
+        self.leave(id);
+        self.enter(id, group);
+        Ok(())
+    }
+
+    /// Queues a frame for this connection alone, after all that it is owed from before. The frames of its group that
+    /// come later follow it.
+    pub fn queue(&mut self, id: MemberId, frame: Bytes) -> Result<(), FanoutError> {
+        if self.bytes_owed(id) + frame.len() > self.limits.prefix_bytes_max {
+            return Err(FanoutError::PrefixFull);
+        }
+        self.queue_unbounded(id, frame);
+        Ok(())
+    }
+
+    /// Forgets what the member is owed, except the rest of a frame that was begun, takes its topics away, and queues
+    /// `last` as the final bytes: the close of a connection that is given up.
+    pub fn abandon(&mut self, id: MemberId, last: Bytes) {
+        let cursor = self.members[id].cursor;
+        let group = self.members[id].group;
+        let end = self.groups[group].log().end();
+        self.groups[group].log_mut().advance(cursor, end);
+        self.members[id].cursor = end;
+        self.members[id].prefix = self.members[id].prefix.take().and_then(Prefix::into_torn);
+        self.leave(id);
+        self.enter(id, EMPTY_GROUP);
+        self.queue_unbounded(id, last);
+    }
+
+    /// The member's socket takes bytes again.
+    pub fn on_writable(&mut self, id: MemberId) {
+        if self.is_member(id) && self.members[id].list == List::Blocked {
+            self.relist_to_visit(id);
+        }
+    }
+
+    fn queue_unbounded(&mut self, id: MemberId, frame: Bytes) {
+        let member = &mut self.members[id];
+        let log = self.groups[member.group].log_mut();
+        let prefix = member.prefix.get_or_insert_default();
+        let owed: Vec<Bytes> = log.frames_from(member.cursor).cloned().collect();
+        owed.into_iter().for_each(|owed| prefix.push(owed));
+        prefix.push(frame);
+        let end = log.end();
+        log.advance(member.cursor, end);
+        member.cursor = end;
+        if prefix.is_empty() {
+            member.prefix = None;
+        } else if member.list != List::Blocked {
+            self.relist_to_visit(id);
+        }
+    }
+
+    fn bytes_owed(&self, id: MemberId) -> usize {
+        let member = &self.members[id];
+        self.prefix_bytes(id) + self.groups[member.group].log().bytes_from(member.cursor)
+    }
+
+    /// The group of exactly these topics, made if need be.
+    fn intern(&mut self, topics: &[TopicId]) -> Result<GroupId, FanoutError> {
+        if let Some(&group) = self.group_by_topics.get(topics) {
+            return Ok(group);
+        }
+        let shared: Arc<[TopicId]> = Arc::from(topics);
+        let id = self
+            .groups
+            .insert(Group::new(shared.clone()))
+            .map_err(|_| FanoutError::TableFull)?;
+        let group = &mut self.groups[id];
+        group.places.reserve_exact(topics.len());
+        for (i, &topic) in topics.iter().enumerate() {
+            let wanting = &mut self.topics[topic].groups;
+            group.places.push(wanting.len() as u32);
+            wanting.push((id, i as u32));
+        }
+        self.group_by_topics.insert(shared, id);
+        Ok(id)
+    }
+
+    /// Gives up a group that nobody is in; its topics may fall idle with it.
+    fn drop_if_empty(&mut self, id: GroupId) {
+        if id == EMPTY_GROUP || self.groups[id].has_members() {
+            return;
+        }
+        let Some(group) = self.groups.remove(id) else {
+            return;
+        };
+        self.group_by_topics.remove(&group.topics_shared());
+        for (&topic, &place) in group.topics().iter().zip(&group.places) {
+            let wanting = &mut self.topics[topic].groups;
+            wanting.swap_remove(place as usize);
+            if let Some(&(moved, at)) = wanting.get(place as usize) {
+                self.groups[moved].places[at as usize] = place;
+            }
+            if self.topics[topic].groups.is_empty() {
+                self.topics.remove(topic);
+                self.events.push(FanoutEvent::TopicIdle(topic));
+            }
+        }
+        self.ready.retain(|&ready| ready != id);
+        self.over_retention.retain(|&over| over != id);
+    }
+
+    /// Takes the member out of its group's list and log, and the group away if that empties it.
+    fn leave(&mut self, id: MemberId) {
+        let (group, list, place, cursor) = {
+            let member = &self.members[id];
+            (member.group, member.list, member.place, member.cursor)
+        };
+        self.unlist(group, list, place);
+        self.groups[group].log_mut().unpark(cursor);
+        self.drop_if_empty(group);
+    }
+
+    /// Puts the member, which is in no list, into `group` with its cursor at the end of the log.
+    fn enter(&mut self, id: MemberId, group: GroupId) {
+        let cursor = self.groups[group].log_mut().park_at_end();
+        let member = &mut self.members[id];
+        member.group = group;
+        member.cursor = cursor;
+        if member.list == List::Blocked && member.prefix.is_some() {
+            // The socket is still full, whichever group it belongs to.
+            self.list(id, List::Blocked);
+        } else if self.members[id].prefix.is_some() {
+            self.list_to_visit(id);
+        } else {
+            let visited = self.groups[group].visited();
+            self.list(id, visited);
+        }
+    }
+
+    fn relist_to_visit(&mut self, id: MemberId) {
+        let (group, list, place) = {
+            let member = &self.members[id];
+            (member.group, member.list, member.place)
+        };
+        self.unlist(group, list, place);
+        self.list_to_visit(id);
+    }
+
+    fn list_to_visit(&mut self, id: MemberId) {
+        let group = self.members[id].group;
+        self.list(id, self.groups[group].to_visit());
+        if self.groups[group].make_ready() {
+            self.ready.push_back(group);
+        }
+    }
+
+    /// Puts a member that is in no list into one.
+    pub(super) fn list(&mut self, id: MemberId, list: List) {
+        let member = &mut self.members[id];
+        member.list = list;
+        member.place = self.groups[member.group].push(list, id);
+    }
+
+    fn unlist(&mut self, group: GroupId, list: List, place: u32) {
+        if let Some(moved) = self.groups[group].remove(list, place) {
+            self.members[moved].place = place;
+        }
+    }
+}

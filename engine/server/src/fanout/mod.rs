@@ -1,0 +1,222 @@
+//! The fan-out: frames made once, appended to the logs of the groups that want them, and written to each member by
+//! moving a cursor. Does no I/O and reads no clock: sockets are reached through [`Wire`], time is an argument.
+//!
+//! - a *topic* is one stream in one encoding: what a frame belongs to;
+//! - a *group* is a set of topics: all its members receive the same bytes, so they share one [`log`];
+//! - a *member* is a connection: a group, a cursor into its log, and, only while it needs one, a [`prefix`].
+
+pub mod flush;
+mod group;
+mod log;
+mod members;
+mod prefix;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::mem::chunks::Chunks;
+use crate::mem::slab::Slab;
+use flush::Run;
+use group::Group;
+use members::Member;
+
+/// A connection, by the key its owner gave it.
+pub type MemberId = u32;
+/// A stream in one encoding, by the key [`Fanout::create_topic`] gave it.
+pub type TopicId = u32;
+/// A set of topics that connections share.
+pub type GroupId = u32;
+
+/// The group of those who have subscribed to nothing. It always exists.
+pub const EMPTY_GROUP: GroupId = 0;
+
+/// Topics and groups one fan-out holds at most. Each takes well under a kilobyte, so the table at its limit is
+/// smaller than the sockets of the connections that would be needed to fill it.
+pub const TOPICS_MAX: u32 = 1 << 20;
+/// See [`TOPICS_MAX`].
+pub const GROUPS_MAX: u32 = 1 << 20;
+
+/// The bounds of the fan-out.
+#[derive(Clone, Copy, Debug)]
+pub struct FanoutLimits {
+    /// Bytes a group's log keeps for members that cannot keep up.
+    pub retention_bytes: usize,
+    /// Bytes a connection's own prefix holds: replies and what its former group still owed it.
+    pub prefix_bytes_max: usize,
+    /// Never give up a member for being behind by bytes: the owner instead stops taking frames while
+    /// [`Fanout::is_over_retention`]. For replays at full speed, whose pace is the subscribers'.
+    pub lossless: bool,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// So many bytes were taken; fewer than offered means that the socket is full until it says otherwise.
+    Wrote(usize),
+    /// The connection is gone.
+    Failed,
+}
+
+/// How the fan-out reaches sockets.
+pub trait Wire {
+    /// Writes the slices, in order, to the member's socket.
+    fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome;
+}
+
+/// What the owner of the connections has to know or do after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FanoutEvent {
+    /// The member's socket took less than was owed; its lag age counts from now.
+    Blocked(MemberId),
+    /// A member that was blocked owes nothing any more.
+    CaughtUp(MemberId),
+    /// A write failed: the connection is gone.
+    Failed(MemberId),
+    /// The member is further behind than the log keeps: so many bytes.
+    Overrun(MemberId, usize),
+    /// No group wants the topic any more; its id may be given to another topic after this.
+    TopicIdle(TopicId),
+}
+
+/// A bound that was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FanoutError {
+    /// [`TOPICS_MAX`] or [`GROUPS_MAX`].
+    #[error("the engine's table of distinct subscriptions is full")]
+    TableFull,
+    /// [`FanoutLimits::prefix_bytes_max`].
+    #[error("the connection has too many bytes of replies waiting")]
+    PrefixFull,
+}
+
+/// Which groups want a topic. `groups[i] = (group, p)` says that the group's own topic list has this topic at `p`.
+#[derive(Debug, Default)]
+struct Topic {
+    groups: Vec<(GroupId, u32)>,
+}
+
+/// All the groups, topics and members of one worker.
+#[derive(Debug)]
+pub struct Fanout {
+    limits: FanoutLimits,
+    topics: Slab<Topic>,
+    groups: Slab<Group>,
+    group_by_topics: HashMap<Arc<[TopicId]>, GroupId>,
+    members: Chunks<Member>,
+    /// Groups with a member to visit, each once ([`Group::is_ready`]).
+    ready: VecDeque<GroupId>,
+    /// Groups whose log was over the retention when last looked at, each once ([`Group::is_over`]).
+    over_retention: Vec<GroupId>,
+    run: Run,
+    events: Vec<FanoutEvent>,
+}
+
+impl Fanout {
+    /// An empty fan-out: no topics, and only the empty group.
+    pub fn new(limits: FanoutLimits) -> Fanout {
+        let mut fanout = Fanout {
+            limits,
+            topics: Slab::new(TOPICS_MAX),
+            groups: Slab::new(GROUPS_MAX),
+            group_by_topics: HashMap::new(),
+            members: Chunks::default(),
+            ready: VecDeque::new(),
+            over_retention: Vec::new(),
+            run: Run::default(),
+            events: Vec::new(),
+        };
+        let empty: Arc<[TopicId]> = Arc::from([]);
+        let id = fanout
+            .groups
+            .insert(Group::new(empty.clone()))
+            .expect("a new slab has room");
+        assert_eq!(id, EMPTY_GROUP);
+        fanout.group_by_topics.insert(empty, id);
+        fanout
+    }
+
+    /// A new topic that no group wants yet. It must be joined, or given back with [`Fanout::drop_unused_topic`].
+    pub fn create_topic(&mut self) -> Result<TopicId, FanoutError> {
+        self.topics
+            .insert(Topic::default())
+            .map_err(|_| FanoutError::TableFull)
+    }
+
+    /// Gives back a topic that no group has come to want.
+    pub fn drop_unused_topic(&mut self, topic: TopicId) {
+        if self
+            .topics
+            .get(topic)
+            .is_some_and(|topic| topic.groups.is_empty())
+        {
+            self.topics.remove(topic);
+        }
+    }
+
+    /// Appends a frame to the log of each group that wants `topic`. Nothing is written yet: see [`Fanout::flush`].
+    pub fn publish(&mut self, topic: TopicId, frame: &Bytes) {
+        let Some(topic) = self.topics.get(topic) else {
+            return;
+        };
+        for &(id, _) in &topic.groups {
+            let group = &mut self.groups[id];
+            group.append(frame.clone());
+            if group.make_ready() {
+                self.ready.push_back(id);
+            }
+            if group.log().bytes() > self.limits.retention_bytes && !group.is_over {
+                group.is_over = true;
+                self.over_retention.push(id);
+            }
+        }
+    }
+
+    /// Whether some group's log holds more than the retention: frames wait for members that were not visited yet or,
+    /// when lossless, for members whose sockets are full. The owner should flush before it publishes more.
+    pub fn is_over_retention(&mut self) -> bool {
+        let (groups, retention) = (&mut self.groups, self.limits.retention_bytes);
+        self.over_retention.retain(|&id| {
+            let Some(group) = groups.get_mut(id) else {
+                return false;
+            };
+            group.is_over = group.log().bytes() > retention;
+            group.is_over
+        });
+        !self.over_retention.is_empty()
+    }
+
+    /// Whether [`Fanout::flush`] has members to visit.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// What happened since the last call, in order.
+    pub fn take_events(&mut self, into: &mut Vec<FanoutEvent>) {
+        into.append(&mut self.events);
+    }
+
+    /// How many groups there are beside the empty one.
+    pub fn group_count(&self) -> u32 {
+        self.groups.len() - 1
+    }
+
+    /// Finds those who are further behind than the retention keeps, as [`FanoutEvent::Overrun`]. Call after publishing.
+    pub fn enforce_retention(&mut self) {
+        if self.limits.lossless || !self.is_over_retention() {
+            return;
+        }
+        for &id in &self.over_retention {
+            self.groups[id].overrun(self.limits.retention_bytes, &self.members, &mut self.events);
+        }
+    }
+
+    /// The topics a member receives, in ascending order.
+    pub fn topics_of(&self, member: MemberId) -> &[TopicId] {
+        self.groups[self.members[member].group].topics()
+    }
+}

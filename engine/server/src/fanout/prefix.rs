@@ -1,0 +1,120 @@
+//! What one connection is owed before its cursor: the rest of a half-written frame, replies, pongs, frames its former
+//! group still owed it, the close. A bounded queue of shared bytes; a connection that is caught up owns none.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+/// A queue of whole frames, of which the first may be partly sent.
+#[derive(Debug, Default)]
+pub(super) struct Prefix {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// The front is the rest of a frame whose beginning the peer already has: it must be sent before anything else.
+    front_is_torn: bool,
+}
+
+impl Prefix {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Puts a whole frame at the end.
+    pub(super) fn push(&mut self, frame: Bytes) {
+        if !frame.is_empty() {
+            self.bytes += frame.len();
+            self.frames.push_back(frame);
+        }
+    }
+
+    /// Puts the rest of a frame that was begun at the front. The prefix must be empty: a frame can only be begun when
+    /// nothing was owed before it.
+    pub(super) fn push_torn(&mut self, rest: Bytes) {
+        debug_assert!(self.is_empty() && !rest.is_empty());
+        self.push(rest);
+        self.front_is_torn = true;
+    }
+
+    /// Forgets all but the rest of a frame that was begun; None when none was.
+    pub(super) fn into_torn(mut self: Box<Self>) -> Option<Box<Self>> {
+        if !self.front_is_torn {
+            return None;
+        }
+        self.frames.truncate(1);
+        self.bytes = self.frames.iter().map(Bytes::len).sum();
+        Some(self)
+    }
+
+    /// Fills `slices` from the front and gives how many slices and bytes that made.
+    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, usize) {
+        let mut total = 0;
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(frame);
+            total += frame.len();
+            count += 1;
+        }
+        (count, total)
+    }
+
+    /// Takes away the first `written` bytes and gives what is left of the number when the prefix ends before.
+    pub(super) fn consume(&mut self, mut written: usize) -> usize {
+        while let Some(front) = self.frames.front_mut() {
+            if written < front.len() {
+                if written > 0 {
+                    front.advance(written);
+                    self.bytes -= written;
+                    self.front_is_torn = true;
+                }
+                return 0;
+            }
+            written -= front.len();
+            self.bytes -= front.len();
+            self.frames.pop_front();
+            self.front_is_torn = false;
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(frames: &[&'static str]) -> Box<Prefix> {
+        let mut prefix = Box::new(Prefix::default());
+        frames
+            .iter()
+            .for_each(|frame| prefix.push(Bytes::from_static(frame.as_bytes())));
+        prefix
+    }
+
+    #[test]
+    fn only_a_torn_frame_survives_when_the_rest_is_forgotten() {
+        assert!(
+            of(&["first", "second"]).into_torn().is_none(),
+            "an untouched frame is not torn"
+        );
+
+        let mut prefix = of(&["first", "second"]);
+        assert_eq!(prefix.consume(2), 0);
+        let mut torn = prefix.into_torn().expect("a begun frame");
+        assert_eq!(torn.bytes(), 3);
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(torn.gather(&mut slices), (1, 3));
+        assert_eq!(&*slices[0], b"rst");
+        assert_eq!(torn.consume(10), 7);
+        assert!(torn.is_empty());
+        torn.push(Bytes::from_static(b"third"));
+        assert!(torn.into_torn().is_none());
+
+        let mut rest = Box::new(Prefix::default());
+        rest.push_torn(Bytes::from_static(b"rest"));
+        assert!(rest.into_torn().is_some());
+    }
+}

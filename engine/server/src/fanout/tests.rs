@@ -1,0 +1,338 @@
+//! The fan-out against a plain model, on virtual sockets: whatever the order of publishing, blocking, subscribing,
+//! replying, leaving and flushing, each member gets every frame of its topics, whole, in order and exactly once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MEMBERS: u32 = 6;
+const TOPICS: usize = 4;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        topic: usize,
+        len: usize,
+    },
+    SetTopics {
+        member: u32,
+        mask: u8,
+    },
+    Reply {
+        member: u32,
+        len: usize,
+    },
+    /// The socket takes so many more bytes.
+    Room {
+        member: u32,
+        bytes: usize,
+    },
+    Flush {
+        visits: usize,
+    },
+    Abandon {
+        member: u32,
+    },
+    Reconnect {
+        member: u32,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let member = 0..MEMBERS;
+    prop_oneof![
+        6 => (0..TOPICS, 1usize..40).prop_map(|(topic, len)| Step::Publish { topic, len }),
+        2 => (member.clone(), 0u8..16).prop_map(|(member, mask)| Step::SetTopics { member, mask }),
+        2 => (member.clone(), 1usize..20).prop_map(|(member, len)| Step::Reply { member, len }),
+        4 => (member.clone(), 0usize..100).prop_map(|(member, bytes)| Step::Room { member, bytes }),
+        6 => (0usize..8).prop_map(|visits| Step::Flush { visits }),
+        1 => member.clone().prop_map(|member| Step::Abandon { member }),
+        1 => member.prop_map(|member| Step::Reconnect { member }),
+    ]
+}
+
+/// A socket that takes `room` more bytes and keeps what it took.
+#[derive(Debug, Default)]
+struct Socket {
+    room: usize,
+    got: Vec<u8>,
+    writes: usize,
+}
+
+#[derive(Default)]
+struct Sockets(BTreeMap<u32, Socket>);
+
+impl Wire for Sockets {
+    fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome {
+        let socket = self
+            .0
+            .get_mut(&member)
+            .expect("only living members are written to");
+        let before = socket.got.len();
+        socket.writes += 1;
+        for slice in slices {
+            let take = slice.len().min(socket.room);
+            socket.got.extend_from_slice(&slice[..take]);
+            socket.room -= take;
+        }
+        WriteOutcome::Wrote(socket.got.len() - before)
+    }
+}
+
+/// What a member should have been sent: whole frames in order.
+#[derive(Debug, Default)]
+struct Expected {
+    topics: BTreeSet<usize>,
+    frames: Vec<Bytes>,
+    abandoned: bool,
+}
+
+struct World {
+    fanout: Fanout,
+    topics: BTreeMap<usize, TopicId>,
+    sockets: Sockets,
+    expected: BTreeMap<u32, Expected>,
+    serial: u8,
+    events: Vec<FanoutEvent>,
+}
+
+impl World {
+    fn new(limits: FanoutLimits) -> World {
+        let mut world = World {
+            fanout: Fanout::new(limits),
+            topics: BTreeMap::new(),
+            sockets: Sockets::default(),
+            expected: BTreeMap::new(),
+            serial: 0,
+            events: Vec::new(),
+        };
+        (0..MEMBERS).for_each(|member| world.connect(member));
+        world
+    }
+
+    fn connect(&mut self, member: u32) {
+        self.fanout.add(member);
+        self.sockets.0.insert(member, Socket::default());
+        self.expected.insert(member, Expected::default());
+    }
+
+    /// A frame that is like no other near it.
+    fn frame(&mut self, len: usize) -> Bytes {
+        self.serial = self.serial.wrapping_add(1);
+        vec![self.serial; len].into()
+    }
+
+    fn set_topics(&mut self, member: u32, wanted: BTreeSet<usize>) {
+        let ids: BTreeSet<TopicId> = wanted
+            .iter()
+            .map(|t| {
+                *self
+                    .topics
+                    .entry(*t)
+                    .or_insert_with(|| self.fanout.create_topic().unwrap())
+            })
+            .collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        self.fanout.set_topics(member, &ids).unwrap();
+        self.expected.get_mut(&member).unwrap().topics = wanted;
+        self.drain_events();
+    }
+
+    fn drain_events(&mut self) {
+        let mut events = Vec::new();
+        self.fanout.take_events(&mut events);
+        for event in &events {
+            if let FanoutEvent::TopicIdle(idle) = event {
+                self.topics.retain(|_, id| id != idle);
+            }
+        }
+        self.events.extend(events);
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Publish { topic, len } => {
+                let frame = self.frame(len);
+                if let Some(&id) = self.topics.get(&topic) {
+                    self.fanout.publish(id, &frame);
+                }
+                for expected in self.expected.values_mut().filter(|e| e.topics.contains(&topic)) {
+                    expected.frames.push(frame.clone());
+                }
+            }
+            Step::SetTopics { member, mask } => {
+                if !self.expected[&member].abandoned {
+                    self.set_topics(member, (0..TOPICS).filter(|t| mask >> t & 1 == 1).collect());
+                }
+            }
+            Step::Reply { member, len } => {
+                if !self.expected[&member].abandoned {
+                    let frame = self.frame(len);
+                    self.fanout.queue(member, frame.clone()).unwrap();
+                    self.expected.get_mut(&member).unwrap().frames.push(frame);
+                }
+            }
+            Step::Room { member, bytes } => {
+                self.sockets.0.get_mut(&member).unwrap().room += bytes;
+                self.fanout.on_writable(member);
+            }
+            Step::Flush { visits } => {
+                let visited = self.fanout.flush(&mut self.sockets, visits);
+                assert!(visited <= visits);
+            }
+            Step::Abandon { member } => self.abandon(member),
+            Step::Reconnect { member } => {
+                self.check(member, false);
+                self.fanout.remove(member);
+                self.connect(member);
+            }
+        }
+        self.drain_events();
+    }
+
+    /// After this the member is owed the rest of a begun frame and the last one, and nothing else.
+    fn abandon(&mut self, member: u32) {
+        let last = self.frame(7);
+        let expected = self.expected.get_mut(&member).unwrap();
+        if std::mem::replace(&mut expected.abandoned, true) {
+            return;
+        }
+        let mut sent = self.sockets.0[&member].got.len();
+        let mut begun = 0;
+        for frame in &expected.frames {
+            if sent == 0 {
+                break;
+            }
+            sent = sent.saturating_sub(frame.len());
+            begun += 1;
+        }
+        expected.frames.truncate(begun);
+        expected.frames.push(last.clone());
+        expected.topics.clear();
+        self.fanout.abandon(member, last);
+    }
+
+    fn check(&self, member: u32, to_the_end: bool) {
+        let expected = self.expected[&member].frames.concat();
+        let got = &self.sockets.0[&member].got;
+        assert!(
+            expected.starts_with(got),
+            "member {member} got {got:?} where {expected:?} was due"
+        );
+        if to_the_end {
+            assert_eq!(got.len(), expected.len(), "member {member} misses bytes");
+            assert!(self.fanout.is_drained(member));
+        }
+    }
+
+    /// Everybody reads to the end.
+    fn finish(&mut self) {
+        for member in 0..MEMBERS {
+            self.step(&Step::Room {
+                member,
+                bytes: 1 << 20,
+            });
+        }
+        while self.fanout.flush(&mut self.sockets, 3) > 0 {}
+        self.drain_events();
+        (0..MEMBERS).for_each(|member| self.check(member, true));
+        assert!(!self.fanout.has_work());
+        for (_, group) in self.fanout.groups.iter() {
+            assert_eq!(group.log().bytes(), 0, "a log that everybody has read is empty");
+        }
+    }
+}
+
+const ROOMY: FanoutLimits = FanoutLimits {
+    retention_bytes: 1 << 20,
+    prefix_bytes_max: 1 << 20,
+    lossless: false,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_member_gets_its_frames_whole_in_order_and_once(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new(ROOMY);
+        for step in &steps {
+            world.step(step);
+            (0..MEMBERS).for_each(|member| world.check(member, false));
+        }
+        world.finish();
+        for member in 0..MEMBERS {
+            world.step(&Step::Abandon { member });
+            world.fanout.remove(member);
+        }
+        world.drain_events();
+        prop_assert_eq!(world.fanout.group_count(), 0);
+        prop_assert!(world.topics.is_empty(), "a topic that nobody wants is reported idle");
+    }
+}
+
+#[test]
+fn a_pass_over_members_at_one_cursor_writes_each_once() {
+    let mut world = World::new(ROOMY);
+    for member in 0..MEMBERS {
+        world.set_topics(member, [0].into());
+        world.step(&Step::Room {
+            member,
+            bytes: 1 << 20,
+        });
+    }
+    for _ in 0..64 {
+        world.step(&Step::Publish { topic: 0, len: 30 });
+    }
+    world.step(&Step::Flush { visits: 100 });
+    (0..MEMBERS).for_each(|member| world.check(member, true));
+    assert!(
+        world.sockets.0.values().all(|socket| socket.writes == 1),
+        "64 frames leave in one write each"
+    );
+    assert_eq!(world.fanout.group_count(), 1);
+}
+
+#[test]
+fn one_who_does_not_read_overruns_the_retention_alone() {
+    let mut world = World::new(FanoutLimits {
+        retention_bytes: 100,
+        ..ROOMY
+    });
+    for member in [0, 1] {
+        world.set_topics(member, [0].into());
+    }
+    for _ in 0..6 {
+        world.step(&Step::Room { member: 0, bytes: 30 });
+        world.step(&Step::Publish { topic: 0, len: 30 });
+        world.step(&Step::Flush { visits: 10 });
+    }
+    assert!(world.fanout.is_over_retention());
+    world.fanout.enforce_retention();
+    world.drain_events();
+    assert_eq!(
+        world.events,
+        [FanoutEvent::Blocked(1), FanoutEvent::Overrun(1, 180)]
+    );
+    world.step(&Step::Abandon { member: 1 });
+    assert!(!world.fanout.is_over_retention());
+    world.finish();
+}
+
+#[test]
+fn a_prefix_at_its_bound_refuses() {
+    let mut world = World::new(FanoutLimits {
+        prefix_bytes_max: 50,
+        ..ROOMY
+    });
+    world.set_topics(0, [0].into());
+    world.step(&Step::Publish { topic: 0, len: 30 });
+    assert_eq!(
+        world.fanout.queue(0, Bytes::from(vec![1; 21])),
+        Err(FanoutError::PrefixFull)
+    );
+    world.step(&Step::Publish { topic: 0, len: 30 });
+    assert_eq!(world.fanout.set_topics(0, &[]), Err(FanoutError::PrefixFull));
+    world.finish();
+}

@@ -1,0 +1,69 @@
+//! Sockets: listeners that share a port, the options of an accepted connection, gathered writes, and a hard close.
+
+use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// Connections the kernel holds for a listener before they are accepted. The kernel cuts it to
+/// `net.core.somaxconn` (4,096 by default), so a larger number than that only follows the host's own setting.
+const BACKLOG: i32 = 16_384;
+
+/// Binds one of several listeners on `address` (`SO_REUSEPORT`): the kernel spreads connections over them.
+///
+/// With `exclusive` the port must be free of *other* processes: a bind without `SO_REUSEPORT` is tried first, since
+/// with it a second engine of the same user would silently share the port and take half the connections.
+pub fn listen(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
+    if exclusive && address.port() != 0 {
+        let probe = socket(address)?;
+        probe.set_reuse_address(true)?;
+        probe.bind(&address.into())?;
+        probe.listen(1)?;
+    }
+    let socket = socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+/// Sets what every subscriber's socket has: no Nagle delay, and a send buffer of `send_buffer` bytes where one is
+/// given (else the kernel's own sizing).
+pub fn set_subscriber_options(stream: &TcpStream, send_buffer: Option<usize>) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    if let Some(bytes) = send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes the slices in one call. `Ok(0)` means that the socket takes nothing now.
+pub fn send(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let result = match slices {
+            [one] => stream.write(one),
+            many => stream.write_vectored(many),
+        };
+        match result {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            other => return other,
+        }
+    }
+}
+
+/// Makes the coming close a reset, so that the kernel gives up unsent bytes at once instead of keeping them for a
+/// peer that does not read.
+pub fn reset_on_close(stream: &TcpStream) {
+    // A socket that refuses has already failed, and then nothing of it is left to give up.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
