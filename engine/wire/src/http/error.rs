@@ -1,0 +1,100 @@
+//! Why a request is refused, each cause with its status and with a sentence that says what to do about it.
+
+use super::response::write_error;
+use super::{HEAD_BYTES_MAX, HEADERS_MAX, WEBSOCKET_VERSION};
+
+/// A request that this server refuses. The fault is the client's, or that of a proxy in between; the text of each says
+/// what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The bytes are no HTTP/1 request.
+    #[error("this is no HTTP/1.1 request ({0}); send one, without TLS unless the port has it")]
+    Malformed(httparse::Error),
+    /// The head has no end within [`HEAD_BYTES_MAX`].
+    #[error(
+        "keep the request's head under {HEAD_BYTES_MAX} bytes; subscribe to more streams after connecting"
+    )]
+    HeadTooLarge,
+    /// The head has more than [`HEADERS_MAX`] fields.
+    #[error("send at most {HEADERS_MAX} header fields")]
+    TooManyHeaders,
+    /// Neither HTTP/1.0 nor HTTP/1.1, or an upgrade in HTTP/1.0, which has none.
+    #[error("use HTTP/1.1")]
+    Version,
+    /// An upgrade by another method than GET.
+    #[error("use GET to open a WebSocket")]
+    Method,
+    /// An upgrade without a Host field, or with several.
+    #[error("send exactly one Host header")]
+    Host,
+    /// An upgrade whose Connection fields lack the token `Upgrade`.
+    #[error("send \"Connection: Upgrade\" beside \"Upgrade: websocket\"; a proxy may have removed it")]
+    Connection,
+    /// An upgrade of another WebSocket version, of none, or of several.
+    #[error("send \"Sec-WebSocket-Version: {WEBSOCKET_VERSION}\"")]
+    WebSocketVersion,
+    /// An upgrade with no key, several, or one that is not base64 of 16 bytes.
+    #[error("send exactly one Sec-WebSocket-Key, 16 random bytes in base64")]
+    WebSocketKey,
+    /// An upgrade that announces a body.
+    #[error("send no body with a WebSocket upgrade")]
+    Body,
+    /// A plain request for a path at which only WebSocket is spoken.
+    #[error(
+        "this path speaks WebSocket only: connect with a WebSocket client, and have proxies pass the upgrade"
+    )]
+    UpgradeRequired,
+}
+
+impl HttpError {
+    /// The status of the answer (RFC 9110 section 15, RFC 6585 section 5).
+    pub fn status(&self) -> u16 {
+        match self {
+            HttpError::Malformed(_)
+            | HttpError::Host
+            | HttpError::Connection
+            | HttpError::WebSocketKey
+            | HttpError::Body => 400,
+            HttpError::Method => 405,
+            HttpError::WebSocketVersion | HttpError::UpgradeRequired => 426,
+            HttpError::HeadTooLarge | HttpError::TooManyHeaders => 431,
+            HttpError::Version => 505,
+        }
+    }
+
+    /// The phrase that belongs to the status.
+    pub fn reason(&self) -> &'static str {
+        match self.status() {
+            405 => "Method Not Allowed",
+            426 => "Upgrade Required",
+            431 => "Request Header Fields Too Large",
+            505 => "HTTP Version Not Supported",
+            _ => "Bad Request",
+        }
+    }
+
+    /// The header fields that the answer must carry beside those of every answer.
+    pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            HttpError::Method => &[("Allow", "GET")],
+            // RFC 9110 section 15.5.22 asks for Upgrade in every 426, RFC 6455 section 4.4 for the version.
+            HttpError::WebSocketVersion => &[
+                ("Upgrade", "websocket"),
+                ("Sec-WebSocket-Version", WEBSOCKET_VERSION),
+            ],
+            HttpError::UpgradeRequired => &[("Upgrade", "websocket")],
+            _ => &[],
+        }
+    }
+
+    /// Appends the whole answer, after which the connection is closed.
+    pub fn write_response(&self, out: &mut Vec<u8>) {
+        write_error(
+            out,
+            self.status(),
+            self.reason(),
+            self.headers(),
+            &format!("{self}\n"),
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! The header fields of a head, and the three ways in which a handshake looks at them.
+
+use super::HEADERS_MAX;
+
+/// Header fields in the order in which they came, borrowed from the bytes of the head.
+#[derive(Clone, Debug)]
+pub struct Headers<'b> {
+    /// The first `len` are fields, the rest is empty.
+    fields: [httparse::Header<'b>; HEADERS_MAX],
+    len: usize,
+}
+
+impl<'b> Headers<'b> {
+    pub(super) fn empty() -> Headers<'b> {
+        Headers {
+            fields: [httparse::EMPTY_HEADER; HEADERS_MAX],
+            len: 0,
+        }
+    }
+
+    /// Has `parse` fill the fields; what it gives back comes with how many fields it filled.
+    pub(super) fn fill<T>(&mut self, parse: impl FnOnce(&mut [httparse::Header<'b>]) -> (usize, T)) -> T {
+        let (len, result) = parse(&mut self.fields);
+        self.len = len;
+        result
+    }
+
+    /// Each field as name (as it was written) and value (no surrounding blanks, not always UTF-8).
+    pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+        self.fields[..self.len]
+            .iter()
+            .map(|field| (field.name, field.value))
+    }
+
+    /// The values of all fields named `name`; upper and lower case are the same.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.iter()
+            .filter(move |(field_name, _)| field_name.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The value of the first field named `name`.
+    pub fn first(&self, name: &str) -> Option<&'b [u8]> {
+        self.all(name).next()
+    }
+
+    /// The value of the field named `name` when there is exactly one of it.
+    pub fn only(&self, name: &str) -> Option<&'b [u8]> {
+        let mut values = self.all(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether `token` is in the comma-separated lists of the fields named `name` (RFC 9110 section 5.6.1); upper and
+    /// lower case are the same.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
