@@ -231,7 +231,7 @@ const _: () = assert!(size_of::<StreamName>() <= 24);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamNameError {
     /// No `@` at all.
-    #[error("stream name {name:?} has no '@': expected <symbol>@<stream>, as btcusdt@depth")]
+    #[error("no '@' in {name:?}: expected <symbol>@<stream>, as btcusdt@depth")]
     NoStream {
         /// The name, cut where it was long.
         name: Box<str>,

@@ -1,1 +1,0 @@
-//! Requests inside a connection (SUBSCRIBE and the like) and their replies.
