@@ -6,3 +6,4 @@
 pub mod fanout;
 pub mod mem;
 pub mod os;
+pub mod session;

@@ -1,0 +1,56 @@
+//! The encoding of a connection's events: everything beside the set of streams that decides its bytes.
+
+use depthcast_wire::target::Format;
+use depthcast_wire::time_unit::TimeUnit;
+
+/// How events are written for a connection. SBE has one form: it is never wrapped and its times are microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// JSON in text frames.
+    Json {
+        /// Wrapped as `{"stream":…,"data":…}`.
+        combined: bool,
+        /// The unit of its times.
+        time_unit: TimeUnit,
+    },
+    /// Simple Binary Encoding in binary frames.
+    Sbe,
+}
+
+impl Default for Encoding {
+    fn default() -> Self {
+        Encoding::Json {
+            combined: false,
+            time_unit: TimeUnit::default(),
+        }
+    }
+}
+
+impl Encoding {
+    /// What a URL asked for.
+    pub fn new(format: Format, combined: bool, time_unit: TimeUnit) -> Encoding {
+        match format {
+            Format::Json => Encoding::Json { combined, time_unit },
+            Format::Sbe => Encoding::Sbe,
+        }
+    }
+
+    /// Whether events are in SBE.
+    pub fn is_sbe(self) -> bool {
+        matches!(self, Encoding::Sbe)
+    }
+
+    /// Whether events are wrapped with their stream's name.
+    pub fn is_combined(self) -> bool {
+        matches!(self, Encoding::Json { combined: true, .. })
+    }
+
+    /// The same with events wrapped or not; SBE stays as it is.
+    #[must_use]
+    pub fn with_combined(self, combined: bool) -> Encoding {
+        match self {
+            Encoding::Json { time_unit, .. } => Encoding::Json { combined, time_unit },
+            Encoding::Sbe => Encoding::Sbe,
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! The subscriber's side of a connection as a state machine without I/O: bytes and the time in, replies and wishes out
+//! through [`Host`]. It knows HTTP, WebSocket and control requests; sockets, groups and books it does not.
+
+pub mod encoding;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use depthcast_wire::http::{self, HttpError, UpgradeRequest};
+use depthcast_wire::stream::StreamName;
+use depthcast_wire::target::{SubscriberTarget, TargetKind};
+use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role};
+
+use crate::fanout::FanoutError;
+use encoding::Encoding;
+
+/// The times of the state machine count in ticks of this many milliseconds: exact enough for timeouts of seconds, and a
+/// u32 of them outlasts a decade.
+pub const TICK_MS: u32 = 100;
+
+/// The longest message taken from a subscriber: a SUBSCRIBE of 1,024 names is about 30 KB.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest message taken on `/echo`: conformance suites send 16 MiB.
+pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The times and bounds of a connection's life. Times are in ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// From accepting to the end of the request's head.
+    pub handshake_ticks: u32,
+    /// Between two pings.
+    pub ping_ticks: u32,
+    /// From the first unanswered ping to the end.
+    pub pong_ticks: u32,
+    /// How long a connection may owe bytes before it is given up as a slow consumer.
+    pub lag_ticks: u32,
+    /// From our last byte to the peer's: after that the socket is closed whatever the peer does.
+    pub close_ticks: u32,
+    /// Streams one connection may have.
+    pub streams_max: usize,
+    /// Whether `/echo` exists.
+    pub echo: bool,
+}
+
+/// What a session asks of whoever owns sockets, groups and the table of streams.
+pub trait Host {
+    /// Queues bytes for this connection alone.
+    fn send(&mut self, frame: Bytes) -> Result<(), FanoutError>;
+    /// Sets the streams of this connection, replacing those it had.
+    fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError>;
+    /// The streams of this connection.
+    fn streams(&self) -> Vec<StreamName>;
+    /// Ends the market data of this connection at once, forgets what it is owed except the rest of a begun frame, and
+    /// queues `last`.
+    fn abandon(&mut self, last: Bytes);
+}
+
+/// What the owner of the socket does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing special.
+    Continue,
+    /// The request is no subscriber's: give the socket, with [`Session::take_head`], to the HTTP server.
+    HandOff,
+    /// Close the socket once everything owed is written, and at the session's deadline in any case.
+    Finish,
+    /// Close the socket now, with a reset where bytes are still owed.
+    Drop,
+}
+
+/// Why a connection was ended by us, for counting and for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndCause {
+    /// The request's head did not arrive in time.
+    HandshakeTimeout,
+    /// The request was refused.
+    HandshakeRefused,
+    /// The peer broke the WebSocket protocol.
+    Protocol,
+    /// The peer did not answer pings.
+    PongTimeout,
+    /// The peer read too slowly.
+    SlowConsumer,
+    /// The peer closed.
+    Peer,
+    /// The engine is ending, or its feed began anew.
+    Engine,
+    /// A table of the engine is full.
+    Overload,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Collecting the head of the request.
+    Handshake(Vec<u8>),
+    /// A subscriber.
+    Open,
+    /// Our last bytes are queued; what arrives is discarded.
+    Closing,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub struct Session {
+    phase: Phase,
+    encoding: Encoding,
+    is_echo: bool,
+    /// Present only while a frame or message is partly here.
+    reader: Option<Box<MessageReader>>,
+    /// When the next ping is due, or in another phase its deadline.
+    due: u32,
+    /// The tick of the first ping that was not answered.
+    unanswered_since: Option<u32>,
+    /// Since when bytes are owed that the socket did not take.
+    lagging_since: Option<u32>,
+    end_cause: Option<EndCause>,
+}
+
+impl Session {
+    /// A connection accepted at tick `now`.
+    pub fn new(now: u32, limits: &SessionLimits) -> Session {
+        Session {
+            phase: Phase::Handshake(Vec::new()),
+            encoding: Encoding::default(),
+            is_echo: false,
+            reader: None,
+            due: now + limits.handshake_ticks,
+            unanswered_since: None,
+            lagging_since: None,
+            end_cause: None,
+        }
+    }
+
+    /// When [`Session::on_timer`] wants to be called next.
+    pub fn deadline(&self, limits: &SessionLimits) -> u32 {
+        let lag = match self.phase {
+            Phase::Open => self.lagging_since.map(|since| since + limits.lag_ticks),
+            _ => None,
+        };
+        lag.map_or(self.due, |lag| lag.min(self.due))
+    }
+
+    /// Whether our last bytes are queued and only the goodbye is left.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing)
+    }
+
+    /// Whether the handshake is done and the end not begun.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Why the connection ends, once it does.
+    pub fn end_cause(&self) -> Option<EndCause> {
+        self.end_cause
+    }
+
+    /// After [`Next::HandOff`]: the bytes read so far.
+    pub fn take_head(&mut self) -> Vec<u8> {
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Handshake(head) => head,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The socket took less than was owed.
+    pub fn on_blocked(&mut self, now: u32) {
+        self.lagging_since.get_or_insert(now);
+    }
+
+    /// Everything owed was written.
+    pub fn on_caught_up(&mut self) {
+        self.lagging_since = None;
+    }
+
+    /// Bytes arrived from the peer.
+    pub fn on_bytes(
+        &mut self,
+        mut input: &[u8],
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        match &mut self.phase {
+            Phase::Closing => Next::Continue,
+            Phase::Open => self.on_frames(&mut input, now, limits, host),
+            Phase::Handshake(head) => {
+                head.extend_from_slice(input);
+                let head = std::mem::take(head);
+                self.on_head(head, now, limits, host)
+            }
+        }
+    }
+
+    /// The deadline has come.
+    pub fn on_timer(&mut self, now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
+        match self.phase {
+            Phase::Closing => {
+                return if now >= self.due {
+                    Next::Drop
+                } else {
+                    Next::Continue
+                };
+            }
+            Phase::Handshake(_) if now < self.due => return Next::Continue,
+            Phase::Handshake(_) => {
+                let mut answer = Vec::new();
+                http::write_error(
+                    &mut answer,
+                    408,
+                    "Request Timeout",
+                    &[],
+                    "send the whole request at once\n",
+                );
+                return self.refuse(answer, EndCause::HandshakeTimeout, now, limits, host);
+            }
+            Phase::Open => {}
+        }
+        if let Some(lag) = self
+            .lagging_since
+            .map(|since| now - since)
+            .filter(|lag| *lag >= limits.lag_ticks)
+        {
+            let reason = format!("slow consumer: {} behind", seconds(lag));
+            return self.give_up(
+                CloseCode::POLICY_VIOLATION,
+                &reason,
+                EndCause::SlowConsumer,
+                now,
+                limits,
+                host,
+            );
+        }
+        if now < self.due {
+            return Next::Continue;
+        }
+        if self
+            .unanswered_since
+            .is_some_and(|since| now - since >= limits.pong_ticks)
+        {
+            let reason = format!("no pong in {}", seconds(limits.pong_ticks));
+            return self.give_up(
+                CloseCode::POLICY_VIOLATION,
+                &reason,
+                EndCause::PongTimeout,
+                now,
+                limits,
+                host,
+            );
+        }
+        self.unanswered_since.get_or_insert(now);
+        let pong_due = self
+            .unanswered_since
+            .map_or(u32::MAX, |since| since + limits.pong_ticks);
+        self.due = (now + limits.ping_ticks).min(pong_due.max(now + 1));
+        self.send(&ws::server_frame(Opcode::Ping, b""), now, limits, host)
+    }
+
+    /// Ends the connection from our side: what it is owed is forgotten, `reason` is sent as a Close.
+    pub fn give_up(
+        &mut self,
+        code: u16,
+        reason: &str,
+        cause: EndCause,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        if self.is_closing() {
+            return Next::Continue;
+        }
+        if !self.is_open() {
+            self.end_cause = Some(cause);
+            return Next::Drop;
+        }
+        let mut close = Vec::new();
+        ws::write_close(&mut close, code, reason, None);
+        host.abandon(close.into());
+        self.end(cause, now, limits)
+    }
+
+    fn on_head(&mut self, buffer: Vec<u8>, now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
+        let head = match http::parse_request(&buffer) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                self.phase = Phase::Handshake(buffer);
+                return Next::Continue;
+            }
+            Err(error) => return self.refuse_http(&error, now, limits, host),
+        };
+        let target = match SubscriberTarget::parse(head.target) {
+            Ok(TargetKind::Subscriber(target)) if !target.echo || limits.echo => target,
+            Ok(_) => {
+                self.phase = Phase::Handshake(buffer);
+                return Next::HandOff;
+            }
+            Err(error) => {
+                let mut answer = Vec::new();
+                http::write_error(&mut answer, 400, "Bad Request", &[], &format!("{error}\n"));
+                return self.refuse(answer, EndCause::HandshakeRefused, now, limits, host);
+            }
+        };
+        let accept_key = match head.upgrade() {
+            UpgradeRequest::Valid { accept_key } => accept_key,
+            UpgradeRequest::Invalid(error) => return self.refuse_http(&error, now, limits, host),
+            UpgradeRequest::Absent => {
+                return self.refuse_http(&HttpError::UpgradeRequired, now, limits, host);
+            }
+        };
+        let rest = buffer[head.head_len..].to_vec();
+        self.open(&target, &accept_key, &rest, now, limits, host)
+    }
+
+    fn open(
+        &mut self,
+        target: &SubscriberTarget,
+        accept_key: &str,
+        rest: &[u8],
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        self.phase = Phase::Open;
+        self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
+        self.is_echo = target.echo;
+        self.due = now + limits.ping_ticks;
+        let mut answer = Vec::new();
+        http::write_switching_protocols(&mut answer, accept_key, &[]);
+        if let Next::Finish = self.send(&answer, now, limits, host) {
+            return Next::Finish;
+        }
+        if let Some(ignored) = &target.first_ignored {
+            tracing::debug!(count = target.ignored, first = %ignored, "ignored names in a URL that are no streams");
+        }
+        if !target.streams.is_empty() {
+            if target.streams.len() > limits.streams_max {
+                let reason = format!("more than {} streams on one connection", limits.streams_max);
+                let code = CloseCode::POLICY_VIOLATION;
+                return self.give_up(code, &reason, EndCause::Protocol, now, limits, host);
+            }
+            if let Err(error) = host.set_streams(&target.streams, self.encoding) {
+                return self.overload(error, now, limits, host);
+            }
+        }
+        self.on_frames(&mut &*rest, now, limits, host)
+    }
+
+    fn on_frames(
+        &mut self,
+        input: &mut &[u8],
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        if input.is_empty() {
+            return Next::Continue;
+        }
+        let message_bytes_max = if self.is_echo {
+            ECHO_MESSAGE_BYTES_MAX
+        } else {
+            MESSAGE_BYTES_MAX
+        };
+        let mut reader = self
+            .reader
+            .take()
+            .unwrap_or_else(|| Box::new(MessageReader::new(Role::Server, message_bytes_max)));
+        let next = loop {
+            let next = match reader.next(input) {
+                Ok(None) => break Next::Continue,
+                Ok(Some(incoming)) => self.on_message(incoming, now, limits, host),
+                Err(error) => {
+                    let reason = error.to_string();
+                    self.close(error.close_code(), &reason, EndCause::Protocol, now, limits, host)
+                }
+            };
+            if next != Next::Continue {
+                break next;
+            }
+        };
+        // A reader that holds nothing is given back: an idle connection owns no buffer.
+        if self.is_open() && !reader.is_idle() {
+            self.reader = Some(reader);
+        }
+        next
+    }
+
+    fn on_message(
+        &mut self,
+        incoming: Incoming<'_>,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        match incoming {
+            Incoming::Ping(payload) => self.send(&ws::server_frame(Opcode::Pong, payload), now, limits, host),
+            Incoming::Pong(_) => {
+                self.unanswered_since = None;
+                Next::Continue
+            }
+            Incoming::Close(close) => {
+                // 1005 stands for "no code given" and makes a Close without one.
+                let code = close.map_or(1005, |close| close.code);
+                self.close(code, "", EndCause::Peer, now, limits, host)
+            }
+            Incoming::Text(text) if self.is_echo => self.send(
+                &ws::server_frame(Opcode::Text, text.as_bytes()),
+                now,
+                limits,
+                host,
+            ),
+            Incoming::Binary(bytes) if self.is_echo => {
+                self.send(&ws::server_frame(Opcode::Binary, bytes), now, limits, host)
+            }
+            Incoming::Text(text) => self.on_request(text, now, limits, host),
+            Incoming::Binary(_) => {
+                let reason = "send requests as text messages";
+                self.close(
+                    CloseCode::UNSUPPORTED_DATA,
+                    reason,
+                    EndCause::Protocol,
+                    now,
+                    limits,
+                    host,
+                )
+            }
+        }
+    }
+
+    /// Ends the connection after all that it is owed: an answer to the peer's Close, or the end of a conversation in
+    /// which what was said before the fault still counts.
+    fn close(
+        &mut self,
+        code: u16,
+        reason: &str,
+        cause: EndCause,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        let mut close = Vec::new();
+        ws::write_close(&mut close, code, reason, None);
+        let close = Bytes::from(close);
+        let queued = host
+            .set_streams(&[], self.encoding)
+            .and_then(|()| host.send(close.clone()));
+        if queued.is_err() {
+            host.abandon(close);
+        }
+        self.end(cause, now, limits)
+    }
+
+    fn send(&mut self, frame: &[u8], now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
+        match host.send(Bytes::copy_from_slice(frame)) {
+            Ok(()) => Next::Continue,
+            Err(error) => self.overload(error, now, limits, host),
+        }
+    }
+
+    /// A bound was reached: the peer's own replies, or a table of the engine.
+    fn overload(
+        &mut self,
+        error: FanoutError,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        let (code, cause) = match error {
+            FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
+            FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
+        };
+        self.give_up(code, &error.to_string(), cause, now, limits, host)
+    }
+
+    fn refuse_http(
+        &mut self,
+        error: &HttpError,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        let mut answer = Vec::new();
+        error.write_response(&mut answer);
+        self.refuse(answer, EndCause::HandshakeRefused, now, limits, host)
+    }
+
+    fn refuse(
+        &mut self,
+        answer: Vec<u8>,
+        cause: EndCause,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        if host.send(answer.into()).is_err() {
+            return Next::Drop;
+        }
+        self.end(cause, now, limits)
+    }
+
+    fn end(&mut self, cause: EndCause, now: u32, limits: &SessionLimits) -> Next {
+        self.phase = Phase::Closing;
+        self.reader = None;
+        self.lagging_since = None;
+        self.due = now + limits.close_ticks;
+        self.end_cause.get_or_insert(cause);
+        Next::Finish
+    }
+}
+
+fn seconds(ticks: u32) -> String {
+    format!("{:.1} s", f64::from(ticks) * f64::from(TICK_MS) / 1000.0)
+}
