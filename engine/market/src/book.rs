@@ -39,7 +39,7 @@ pub struct BookLimits {
 impl Default for BookLimits {
     /// 100,000 levels a side: the deepest spot books have some tens of thousands; at 135 bytes a level this bounds a
     /// runaway feed to 27 MB a symbol. 16,384 tombstones: BTCUSDT removes some 170 levels a second, so this remembers a
-    /// minute and a half, longer than a subscriber takes to reconnect, in about 1 MB.
+    /// minute and a half, longer than a subscriber takes to reconnect, in 1 to 2 MB.
     fn default() -> Self {
         BookLimits {
             levels_per_side_max: 100_000,

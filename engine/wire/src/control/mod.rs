@@ -13,6 +13,8 @@
 //! clients may match are from there.
 
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use crate::stream::{StreamName, excerpt};
 use crate::target::TARGET_STREAMS_MAX;

@@ -173,3 +173,204 @@ fn refused(status: u16, reason: &str, body: &[u8]) -> HandshakeError {
     let text = text.replace(char::is_control, " ");
     HandshakeError::Refused { status, text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{UpgradeRequest, parse_request, write_error, write_switching_protocols};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The key and the answer of RFC 6455 section 1.3, less the subprotocol.
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const GOOD: &str = "HTTP/1.1 101 Switching Protocols\r\n\
+        Upgrade: websocket\r\n\
+        Connection: Upgrade\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+        \r\n";
+
+    #[test]
+    fn makes_the_key_of_the_rfc() {
+        assert_eq!(client_key(*b"the sample nonce"), KEY);
+    }
+
+    #[test]
+    fn writes_a_request_that_a_server_takes() {
+        let mut out = Vec::new();
+        write_request(
+            &mut out,
+            "localhost:9443",
+            "/ws/btcusdt@depth",
+            KEY,
+            &[("X-MBX-APIKEY", "k")],
+        );
+        assert_eq!(
+            str::from_utf8(&out).unwrap(),
+            "GET /ws/btcusdt@depth HTTP/1.1\r\n\
+             Host: localhost:9443\r\n\
+             Upgrade: websocket\r\n\
+             Connection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Version: 13\r\n\
+             X-MBX-APIKEY: k\r\n\
+             \r\n"
+        );
+        let head = parse_request(&out).unwrap().unwrap();
+        assert!(matches!(head.upgrade(), UpgradeRequest::Valid { .. }));
+    }
+
+    #[test]
+    fn reads_the_answer_of_the_rfc() {
+        let with_frames = format!("{GOOD}\u{1}");
+        let head = parse_response(with_frames.as_bytes(), KEY).unwrap().unwrap();
+        assert_eq!(head.head_len, GOOD.len());
+        assert_eq!(head.headers.first("upgrade"), Some(&b"websocket"[..]));
+        for len in 0..GOOD.len() {
+            assert!(matches!(parse_response(&GOOD.as_bytes()[..len], KEY), Ok(None)));
+        }
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let answers = format!("HTTP/1.1 100 Continue\r\n\r\n{interim}{GOOD}");
+        for len in 0..answers.len() {
+            assert!(matches!(
+                parse_response(&answers.as_bytes()[..len], KEY),
+                Ok(None)
+            ));
+        }
+        let head = parse_response(answers.as_bytes(), KEY).unwrap().unwrap();
+        assert_eq!(head.head_len, answers.len());
+
+        let endless = interim.repeat(HEAD_BYTES_MAX / interim.len() + 1);
+        assert_eq!(
+            parse_response(endless.as_bytes(), KEY).unwrap_err(),
+            HandshakeError::HeadTooLarge
+        );
+    }
+
+    #[test]
+    fn each_wrong_answer_is_named() {
+        let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+        let extension = format!("{accept}Sec-WebSocket-Extensions: permessage-deflate\r\n");
+        let subprotocol = format!("{accept}Sec-WebSocket-Protocol: chat\r\n");
+        for (from, to, error) in [
+            ("Upgrade: websocket\r\n", "", HandshakeError::UpgradeMissing),
+            (
+                "Upgrade: websocket",
+                "Upgrade: h2c",
+                HandshakeError::UpgradeMissing,
+            ),
+            ("Connection: Upgrade\r\n", "", HandshakeError::ConnectionMissing),
+            (
+                "Connection: Upgrade",
+                "Connection: close",
+                HandshakeError::ConnectionMissing,
+            ),
+            (accept, "", HandshakeError::AcceptWrong),
+            (accept, &accept.repeat(2), HandshakeError::AcceptWrong),
+            ("s3pP", "S3pP", HandshakeError::AcceptWrong),
+            (accept, &extension, HandshakeError::ExtensionNotOffered),
+            (accept, &subprotocol, HandshakeError::SubprotocolNotOffered),
+        ] {
+            let answer = GOOD.replacen(from, to, 1);
+            assert_eq!(
+                parse_response(answer.as_bytes(), KEY).unwrap_err(),
+                error,
+                "{answer}"
+            );
+        }
+        let error = parse_response(GOOD.as_bytes(), &client_key([7; 16])).unwrap_err();
+        assert_eq!(error, HandshakeError::AcceptWrong);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        let error = parse_response(b"SSH-2.0-OpenSSH_9.6\r\n", KEY).unwrap_err();
+        assert!(matches!(error, HandshakeError::Malformed(_)), "{error}");
+        let many = format!("HTTP/1.1 101 X\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        assert_eq!(
+            parse_response(many.as_bytes(), KEY).unwrap_err(),
+            HandshakeError::TooManyHeaders
+        );
+        let endless = format!("HTTP/1.1 101 X\r\na: {}", "b".repeat(HEAD_BYTES_MAX));
+        assert_eq!(
+            parse_response(endless.as_bytes(), KEY).unwrap_err(),
+            HandshakeError::HeadTooLarge
+        );
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_the_server_says() {
+        let mut out = Vec::new();
+        write_error(&mut out, 429, "Too Many Requests", &[], "wait a minute\n");
+        let error = parse_response(&out, KEY).unwrap_err();
+        let text = "the server refused the WebSocket: 429 Too Many Requests: wait a minute";
+        assert_eq!(error.to_string(), text);
+
+        // Bounded, on one line, and nothing that a terminal would obey.
+        out.clear();
+        write_error(&mut out, 503, "Busy", &[], &"\u{1b}[31mé\n".repeat(500));
+        let HandshakeError::Refused { status, text } = parse_response(&out, KEY).unwrap_err() else {
+            panic!("a refusal")
+        };
+        assert_eq!(status, 503);
+        assert!(text.starts_with("Busy: "), "{text}");
+        assert!(text.len() <= REFUSAL_TEXT_BYTES_MAX && !text.contains(char::is_control));
+    }
+
+    #[test]
+    fn no_text_of_a_request_ends_its_line() {
+        let mut out = Vec::new();
+        write_request(&mut out, "h\r\nX: y", "ws/a b\r\n", KEY, &[("A", "b\nC: d")]);
+        let head = parse_request(&out).unwrap().unwrap();
+        assert_eq!(head.target, "/ws/a%20b%0D%0A");
+        assert_eq!(head.headers.first("Host"), Some(&b"h  X: y"[..]));
+        assert_eq!(head.headers.iter().count(), 6);
+    }
+
+    proptest! {
+        #[test]
+        fn server_and_client_agree(nonce: [u8; 16], target in "/[ -~é]{0,50}", epoch in "[0-9]{1,20}") {
+            let key = client_key(nonce);
+            let mut request = Vec::new();
+            write_request(&mut request, "host", &target, &key, &[]);
+            let head = parse_request(&request).unwrap().unwrap();
+            prop_assert_eq!(head.head_len, request.len());
+            let UpgradeRequest::Valid { accept_key } = head.upgrade() else {
+                return Err(TestCaseError::fail("refused"));
+            };
+            let mut answer = Vec::new();
+            write_switching_protocols(&mut answer, &accept_key, &[("Depthcast-Epoch", &epoch)]);
+            let head = parse_response(&answer, &key).unwrap().unwrap();
+            prop_assert_eq!(head.head_len, answer.len());
+            prop_assert_eq!(head.headers.only("depthcast-epoch"), Some(epoch.as_bytes()));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+            if let Ok(Some(head)) = parse_response(&bytes, KEY) {
+                prop_assert!(head.head_len <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn spoilt_answers_are_read_or_refused(
+            spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = GOOD.as_bytes().to_vec();
+            for (index, byte) in spoilt {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            match parse_response(&bytes, KEY) {
+                Ok(Some(head)) => prop_assert!(head.head_len <= bytes.len()),
+                Ok(None) => {}
+                Err(HandshakeError::Refused { status, text }) => {
+                    prop_assert!(status != 101 && text.len() <= REFUSAL_TEXT_BYTES_MAX);
+                }
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
+}

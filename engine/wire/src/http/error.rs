@@ -73,16 +73,18 @@ impl HttpError {
         }
     }
 
-    /// The header fields that the answer must carry beside those of every answer.
+    /// The header fields that the answer must carry beside those of every answer. RFC 9110 has a 405 name what is
+    /// allowed (section 15.5.6), a 426 what to upgrade to (15.5.22), and Connection name Upgrade where that is sent
+    /// (7.8); RFC 6455 section 4.4 adds the version that is spoken.
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             HttpError::Method => &[("Allow", "GET")],
-            // RFC 9110 section 15.5.22 asks for Upgrade in every 426, RFC 6455 section 4.4 for the version.
             HttpError::WebSocketVersion => &[
                 ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
                 ("Sec-WebSocket-Version", WEBSOCKET_VERSION),
             ],
-            HttpError::UpgradeRequired => &[("Upgrade", "websocket")],
+            HttpError::UpgradeRequired => &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
             _ => &[],
         }
     }
@@ -95,6 +97,67 @@ impl HttpError {
             self.reason(),
             self.headers(),
             &format!("{self}\n"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [HttpError; 11] = [
+        HttpError::Malformed(httparse::Error::Token),
+        HttpError::HeadTooLarge,
+        HttpError::TooManyHeaders,
+        HttpError::Version,
+        HttpError::Method,
+        HttpError::Host,
+        HttpError::Connection,
+        HttpError::WebSocketVersion,
+        HttpError::WebSocketKey,
+        HttpError::Body,
+        HttpError::UpgradeRequired,
+    ];
+
+    #[test]
+    fn every_answer_is_whole_and_says_what_to_do() {
+        for error in ALL {
+            let mut out = Vec::new();
+            error.write_response(&mut out);
+            let mut fields = [httparse::EMPTY_HEADER; 16];
+            let mut response = httparse::Response::new(&mut fields);
+            let head_len = response.parse(&out).unwrap().unwrap();
+            assert_eq!(response.code, Some(error.status()));
+            assert_eq!(response.reason, Some(error.reason()));
+            let value = |name: &str| {
+                let field = response.headers.iter().find(|field| field.name == name);
+                field.map(|field| std::str::from_utf8(field.value).unwrap())
+            };
+            let body = std::str::from_utf8(&out[head_len..]).unwrap();
+            assert_eq!(body, format!("{error}\n"));
+            assert_eq!(value("Content-Length"), Some(&*body.len().to_string()));
+            let closes = |field: &httparse::Header<'_>| field.name == "Connection" && field.value == b"close";
+            assert!(response.headers.iter().any(closes));
+            assert_eq!(value("Allow").is_some(), error.status() == 405);
+            assert_eq!(value("Upgrade").is_some(), error.status() == 426);
+        }
+    }
+
+    #[test]
+    fn a_wrong_version_is_told_the_right_one() {
+        let mut out = Vec::new();
+        HttpError::WebSocketVersion.write_response(&mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 426 Upgrade Required\r\n\
+             Upgrade: websocket\r\n\
+             Connection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: 33\r\n\
+             Connection: close\r\n\
+             \r\n\
+             send \"Sec-WebSocket-Version: 13\"\n"
         );
     }
 }

@@ -58,3 +58,47 @@ impl<'b> Headers<'b> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static [u8])]) -> Headers<'static> {
+        let mut headers = Headers::empty();
+        headers.fill(|fields| {
+            for (field, &(name, value)) in fields.iter_mut().zip(pairs) {
+                *field = httparse::Header { name, value };
+            }
+            (pairs.len(), ())
+        });
+        headers
+    }
+
+    #[test]
+    fn names_are_looked_up_in_any_case() {
+        let headers = headers(&[("Host", b"a"), ("X", b"1"), ("x", b"\xff")]);
+        assert_eq!(headers.first("hOST"), Some(&b"a"[..]));
+        assert_eq!(headers.only("host"), Some(&b"a"[..]));
+        assert_eq!(headers.first("X"), Some(&b"1"[..]));
+        assert_eq!(headers.only("X"), None);
+        assert_eq!(headers.all("X").count(), 2);
+        assert_eq!(headers.first("Y"), None);
+        // The unused places have empty names.
+        assert_eq!(headers.first(""), None);
+    }
+
+    #[test]
+    fn tokens_are_whole_items_of_lists() {
+        let headers = headers(&[("Connection", b"keep-alive,\tUpgrade ,"), ("Connection", b"TE")]);
+        for (token, there) in [
+            ("upgrade", true),
+            ("keep-alive", true),
+            ("te", true),
+            ("keep", false),
+            ("close", false),
+        ] {
+            assert_eq!(headers.has_token("connection", token), there, "{token}");
+        }
+        assert!(!headers.has_token("Upgrade", "websocket"));
+    }
+}

@@ -22,7 +22,7 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct RequestHead<'b> {
     /// The method as it was written, such as `GET`.
     pub method: &'b str,
-    /// Path and query as they were sent, percent-encoding and all.
+    /// Path and query as they were sent, percent-encoding and all; of an absolute URL only these.
     pub target: &'b str,
     /// The digit after `HTTP/1.`: 0 or 1.
     pub version_minor: u8,
@@ -66,7 +66,7 @@ pub fn parse_request(buf: &[u8]) -> Result<Option<RequestHead<'_>>, HttpError> {
         (Ok(httparse::Status::Complete(head_len)), Some(method), Some(target), Some(version_minor)) => {
             Ok(Some(RequestHead {
                 method,
-                target,
+                target: path_and_query(target),
                 version_minor,
                 headers,
                 head_len,
@@ -77,6 +77,16 @@ pub fn parse_request(buf: &[u8]) -> Result<Option<RequestHead<'_>>, HttpError> {
         (Err(httparse::Error::TooManyHeaders), ..) => Err(HttpError::TooManyHeaders),
         (Err(httparse::Error::Version), ..) => Err(HttpError::Version),
         (Err(error), ..) => Err(HttpError::Malformed(error)),
+    }
+}
+
+/// Drops scheme and authority from a target in absolute form, which RFC 9112 section 3.2.2 has every server accept.
+fn path_and_query(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            rest.find(['/', '?']).map_or("/", |start| &rest[start..])
+        }
+        _ => target,
     }
 }
 
@@ -125,4 +135,235 @@ fn is_key(key: &[u8]) -> bool {
     // The decoder wants room for the length that it estimates, which is over the exact one.
     let mut decoded = [0; KEY_BASE64_LEN];
     key.len() == KEY_BASE64_LEN && KEY_BASE64.decode_slice(key, &mut decoded) == Ok(KEY_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::HEADERS_MAX;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The request of RFC 6455 section 1.3, less the subprotocols.
+    const GOOD: &str = "GET /chat HTTP/1.1\r\n\
+        Host: server.example.com\r\n\
+        Upgrade: websocket\r\n\
+        Connection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Origin: http://example.com\r\n\
+        Sec-WebSocket-Version: 13\r\n\
+        \r\n";
+
+    fn parse(request: &str) -> RequestHead<'_> {
+        parse_request(request.as_bytes()).unwrap().unwrap()
+    }
+
+    fn good() -> UpgradeRequest {
+        UpgradeRequest::Valid {
+            accept_key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".into(),
+        }
+    }
+
+    #[test]
+    fn reads_the_example_of_the_rfc() {
+        let with_frames = format!("{GOOD}\u{1}");
+        let head = parse(&with_frames);
+        assert_eq!(
+            (head.method, head.target, head.version_minor),
+            ("GET", "/chat", 1)
+        );
+        assert_eq!(head.head_len, GOOD.len());
+        assert_eq!(head.headers.first("ORIGIN"), Some(&b"http://example.com"[..]));
+        assert_eq!(head.headers.iter().count(), 6);
+        assert_eq!(head.upgrade(), good());
+    }
+
+    #[test]
+    fn needs_the_whole_head() {
+        for len in 0..GOOD.len() {
+            assert!(matches!(parse_request(&GOOD.as_bytes()[..len]), Ok(None)));
+        }
+    }
+
+    #[test]
+    fn what_clients_vary_is_no_fault() {
+        for (from, to) in [
+            ("Upgrade: websocket", "uPGRADE:WebSocket"),
+            ("Upgrade: websocket", "Upgrade: h2c, websocket"),
+            ("Connection: Upgrade", "connection: keep-alive , upgrade"),
+            (
+                "Connection: Upgrade",
+                "Connection: keep-alive\r\nConnection: Upgrade",
+            ),
+            (
+                "Origin",
+                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin",
+            ),
+            ("Origin", "Sec-WebSocket-Protocol: chat, superchat\r\nOrigin"),
+            ("Origin", "X-MBX-APIKEY: unasked\r\nOrigin"),
+            ("Origin", "Content-Length: 0\r\nOrigin"),
+        ] {
+            let request = GOOD.replacen(from, to, 1);
+            assert_ne!(request, GOOD);
+            assert_eq!(parse(&request).upgrade(), good(), "{request}");
+        }
+        // 22 characters of which the last has bits beyond the 16 bytes.
+        let request = GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR==");
+        assert!(matches!(parse(&request).upgrade(), UpgradeRequest::Valid { .. }));
+    }
+
+    #[test]
+    fn other_requests_are_plain_http() {
+        for (from, to) in [
+            ("Upgrade: websocket\r\n", ""),
+            ("Upgrade: websocket", "Upgrade: h2c"),
+            ("Upgrade: websocket", "Upgrade: websockets"),
+        ] {
+            assert_eq!(
+                parse(&GOOD.replacen(from, to, 1)).upgrade(),
+                UpgradeRequest::Absent
+            );
+        }
+    }
+
+    #[test]
+    fn each_wrong_upgrade_has_its_own_answer() {
+        use HttpError::{Body, Connection, Host, Method, Version, WebSocketKey, WebSocketVersion};
+        let version = "Sec-WebSocket-Version: 13\r\n";
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        for (from, to, error, status) in [
+            ("GET", "POST", Method, 405),
+            ("GET", "get", Method, 405),
+            ("HTTP/1.1", "HTTP/1.0", Version, 505),
+            ("Host: server.example.com\r\n", "", Host, 400),
+            ("Host:", "Host: a\r\nHost:", Host, 400),
+            ("Connection: Upgrade\r\n", "", Connection, 400),
+            ("Connection: Upgrade", "Connection: close", Connection, 400),
+            ("Connection: Upgrade", "Connection: Upgrades", Connection, 400),
+            ("Origin", "Content-Length: 1\r\nOrigin", Body, 400),
+            (
+                "Origin",
+                "Content-Length: 0\r\nContent-Length: 7\r\nOrigin",
+                Body,
+                400,
+            ),
+            ("Origin", "Transfer-Encoding: chunked\r\nOrigin", Body, 400),
+            (version, "", WebSocketVersion, 426),
+            ("Version: 13", "Version: 8", WebSocketVersion, 426),
+            ("Version: 13", "Version: 13, 8", WebSocketVersion, 426),
+            (version, &version.repeat(2), WebSocketVersion, 426),
+            (key, "", WebSocketKey, 400),
+            (key, &key.repeat(2), WebSocketKey, 400),
+            ("ZQ==", "", WebSocketKey, 400),
+            ("ZQ==", "ZQQ=", WebSocketKey, 400),
+            ("ZQ==", "ZQQQ", WebSocketKey, 400),
+            ("ZQ==", "ZQ", WebSocketKey, 400),
+            ("ZQ==", "Z-==", WebSocketKey, 400),
+            ("ZQ==", "ZQ==ZQ==", WebSocketKey, 400),
+        ] {
+            let request = GOOD.replacen(from, to, 1);
+            assert_eq!(
+                parse(&request).upgrade(),
+                UpgradeRequest::Invalid(error),
+                "{request}"
+            );
+            assert_eq!(error.status(), status);
+        }
+    }
+
+    #[test]
+    fn targets_are_reduced_to_path_and_query() {
+        for (sent, target) in [
+            ("/stream?streams=a%40b/c", "/stream?streams=a%40b/c"),
+            ("http://host:9443/ws/a?x=1", "/ws/a?x=1"),
+            ("ws://host", "/"),
+            ("http://host?x=/", "?x=/"),
+            ("/ws?u=http://host/x", "/ws?u=http://host/x"),
+            ("*", "*"),
+        ] {
+            assert_eq!(parse(&GOOD.replacen("/chat", sent, 1)).target, target);
+        }
+    }
+
+    #[test]
+    fn a_long_url_fits_and_an_endless_head_does_not() {
+        let streams: Vec<String> = (0..1024).map(|i| format!("s{i:04}usdt@depth20@100ms")).collect();
+        let target = format!("/stream?streams={}", streams.join("/"));
+        let request = GOOD.replacen("/chat", &target, 1);
+        assert_eq!(parse(&request).target, target);
+
+        let endless = format!("GET /{}", "a".repeat(HEAD_BYTES_MAX));
+        assert!(matches!(
+            parse_request(&endless.as_bytes()[..HEAD_BYTES_MAX - 1]),
+            Ok(None)
+        ));
+        for len in [HEAD_BYTES_MAX, endless.len()] {
+            assert_eq!(
+                parse_request(&endless.as_bytes()[..len]).unwrap_err(),
+                HttpError::HeadTooLarge
+            );
+        }
+
+        let head = |padding: usize| GOOD.replacen("/chat", &format!("/{}", "a".repeat(padding)), 1);
+        let fitting = head(HEAD_BYTES_MAX - head(0).len());
+        assert_eq!(parse(&fitting).head_len, HEAD_BYTES_MAX);
+        let over = head(HEAD_BYTES_MAX - head(0).len() + 1);
+        assert_eq!(
+            parse_request(over.as_bytes()).unwrap_err(),
+            HttpError::HeadTooLarge
+        );
+    }
+
+    #[test]
+    fn header_fields_are_limited() {
+        let request = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
+        assert_eq!(parse(&request(HEADERS_MAX)).headers.iter().count(), HEADERS_MAX);
+        let over = request(HEADERS_MAX + 1);
+        assert_eq!(
+            parse_request(over.as_bytes()).unwrap_err(),
+            HttpError::TooManyHeaders
+        );
+    }
+
+    #[test]
+    fn what_can_be_no_request_is_refused_at_once() {
+        // A TLS ClientHello; a broken header field; another protocol.
+        for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"GET / HTTP/1.1\r\nna me: x"] {
+            let error = parse_request(bytes).unwrap_err();
+            assert!(matches!(error, HttpError::Malformed(_)), "{error}");
+            assert_eq!(error.status(), 400);
+        }
+        for bytes in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"GET / FTP/1.1\r\n"] {
+            assert_eq!(parse_request(bytes).unwrap_err(), HttpError::Version);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+            if let Ok(Some(head)) = parse_request(&bytes) {
+                prop_assert!(head.head_len <= bytes.len());
+                head.upgrade();
+            }
+        }
+
+        /// A spoilt request is refused or read, and no part of it that has arrived decides otherwise than the whole.
+        #[test]
+        fn spoilt_requests_are_read_or_refused(
+            spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let mut bytes = GOOD.as_bytes().to_vec();
+            for (index, byte) in spoilt {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            let read = |len: usize| {
+                parse_request(&bytes[..len]).map(|head| head.map(|head| (head.head_len, head.upgrade())))
+            };
+            let whole = read(bytes.len());
+            for len in 0..bytes.len() {
+                let part = read(len);
+                prop_assert!(part == Ok(None) || part == whole, "{:?} of {}, then {:?}", part, len, whole);
+            }
+        }
+    }
 }

@@ -56,3 +56,50 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 fn push_number(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_answer_of_the_rfc() {
+        // RFC 6455 section 1.3, and a field of this server.
+        let mut out = Vec::new();
+        write_switching_protocols(
+            &mut out,
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            &[("Depthcast-Epoch", "7")],
+        );
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 101 Switching Protocols\r\n\
+             Upgrade: websocket\r\n\
+             Connection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+             Depthcast-Epoch: 7\r\n\
+             \r\n"
+        );
+    }
+
+    #[test]
+    fn no_value_ends_its_line() {
+        let mut out = Vec::new();
+        write_error(
+            &mut out,
+            503,
+            "Busy\r\n",
+            &[("Retry-After", "1\r\nX: y\0")],
+            "come back\n",
+        );
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 503 Busy  \r\n\
+             Retry-After: 1  X: y \r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: 10\r\n\
+             Connection: close\r\n\
+             \r\n\
+             come back\n"
+        );
+    }
+}

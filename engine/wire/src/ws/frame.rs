@@ -242,3 +242,198 @@ pub fn mask_in_place(payload: &mut [u8], mut key: [u8; 4], offset: usize) {
         *byte ^= key_byte;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The masking key of the examples in RFC 6455 section 5.7.
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    #[test]
+    fn writes_the_examples_of_the_rfc() {
+        // Section 5.7.
+        let mut out = Vec::new();
+        write_frame(&mut out, Opcode::Text, b"Hello", None);
+        assert_eq!(out, [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f]);
+        assert_eq!(out, server_frame(Opcode::Text, b"Hello"));
+
+        out.clear();
+        write_frame(&mut out, Opcode::Text, b"Hello", Some(KEY));
+        assert_eq!(
+            out,
+            [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
+        );
+
+        out.clear();
+        write_frame(&mut out, Opcode::Ping, b"Hello", None);
+        assert_eq!(out, [0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f]);
+
+        out.clear();
+        write_frame(&mut out, Opcode::Pong, b"Hello", Some(KEY));
+        assert_eq!(
+            out,
+            [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
+        );
+
+        assert_eq!(
+            frame_header(Opcode::Text, false, 3, None).as_slice(),
+            [0x01, 0x03]
+        );
+        assert_eq!(
+            frame_header(Opcode::Continuation, true, 2, None).as_slice(),
+            [0x80, 0x02]
+        );
+        assert_eq!(
+            frame_header(Opcode::Binary, true, 256, None).as_slice(),
+            [0x82, 0x7e, 0x01, 0x00]
+        );
+        assert_eq!(
+            frame_header(Opcode::Binary, true, 65536, None).as_slice(),
+            [0x82, 0x7f, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00]
+        );
+    }
+
+    #[test]
+    fn lengths_use_their_shortest_encoding() {
+        for (payload_len, header_len) in [
+            (0, 2),
+            (125, 2),
+            (126, 4),
+            (65535, 4),
+            (65536, 10),
+            (usize::MAX / 2, 10),
+        ] {
+            for mask in [None, Some(KEY)] {
+                let header = frame_header(Opcode::Binary, true, payload_len, mask);
+                let header_len = header_len + mask.map_or(0, |key| key.len());
+                assert_eq!(header.as_slice().len(), header_len);
+                let role = if mask.is_some() {
+                    Role::Server
+                } else {
+                    Role::Client
+                };
+                let expected = Header {
+                    opcode: Opcode::Binary,
+                    fin: true,
+                    key: mask.unwrap_or_default(),
+                    payload_len: payload_len as u64,
+                };
+                assert_eq!(
+                    parse_header(header.as_slice(), role),
+                    Ok(Some((expected, header_len)))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_opcode_is_known_or_refused() {
+        for bits in 0..=0xf_u8 {
+            let known = matches!(bits, 0..=2 | 8..=0xa);
+            match parse_header(&[FIN | bits, 0], Role::Client) {
+                Ok(Some((header, 2))) if known => assert_eq!(header.opcode as u8, bits),
+                other => {
+                    assert!(!known);
+                    assert_eq!(other, Err(WsError::UnknownOpcode(bits)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn faults_show_in_the_byte_that_holds_them() {
+        use Role::{Client, Server};
+        use WsError::{
+            ControlFragmented, ControlTooLong, LengthNotMinimal, LengthTopBit, MaskMissing, MaskUnexpected,
+            ReservedBits,
+        };
+        for (role, bytes, fault) in [
+            (Client, &b"\xc1"[..], ReservedBits),
+            (Client, b"\xa1", ReservedBits),
+            (Client, b"\x91", ReservedBits),
+            (Client, b"\x09", ControlFragmented),
+            (Client, b"\x0a", ControlFragmented),
+            (Client, b"\x08", ControlFragmented),
+            (Client, b"\x81\x80", MaskUnexpected),
+            (Server, b"\x81\x00", MaskMissing),
+            (Client, b"\x89\x7e", ControlTooLong),
+            (Client, b"\x88\x7f", ControlTooLong),
+            (Server, b"\x8a\xfe", ControlTooLong),
+            (Client, b"\x82\x7e\x00\x7d", LengthNotMinimal),
+            (Client, b"\x82\x7e\x00\x00", LengthNotMinimal),
+            (
+                Client,
+                b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff",
+                LengthNotMinimal,
+            ),
+            (Client, b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", LengthTopBit),
+            (Server, b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", LengthTopBit),
+        ] {
+            assert_eq!(parse_header(bytes, role), Err(fault), "{bytes:x?}");
+            let before = &bytes[..bytes.len() - 1];
+            assert_eq!(parse_header(before, role), Ok(None), "{before:x?}");
+        }
+    }
+
+    #[test]
+    fn the_vector_of_a_server_frame_has_exactly_its_size() {
+        for payload_len in [0, 1, 125, 126, 65536] {
+            let frame = server_frame(Opcode::Binary, &vec![7; payload_len]);
+            assert_eq!(frame.len(), frame.capacity());
+        }
+    }
+
+    #[test]
+    fn control_payloads_are_cut() {
+        let frame = server_frame(Opcode::Ping, &[7; 200]);
+        assert_eq!(frame[..2], [0x89, 125]);
+        assert_eq!(frame.len(), 2 + CONTROL_PAYLOAD_MAX);
+        assert_eq!(server_frame(Opcode::Text, &[b'x'; 200]).len(), 4 + 200);
+    }
+
+    proptest! {
+        #[test]
+        fn masking_is_the_formula_of_the_rfc(
+            payload in prop::collection::vec(any::<u8>(), 0..100),
+            key: [u8; 4],
+            offset in 0_usize..1000,
+        ) {
+            // Section 5.3: transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4).
+            let expected: Vec<u8> =
+                payload.iter().enumerate().map(|(i, byte)| byte ^ key[(offset + i) % 4]).collect();
+            let mut masked = payload.clone();
+            mask_in_place(&mut masked, key, offset);
+            prop_assert_eq!(masked, expected);
+        }
+
+        #[test]
+        fn headers_are_read_back_and_only_when_whole(
+            opcode in prop::sample::select(&[Opcode::Continuation, Opcode::Text, Opcode::Binary]),
+            fin: bool,
+            payload_len in prop_oneof![0_usize..300, 65_000_usize..66_000, 0..=usize::MAX / 2],
+            mask: Option<[u8; 4]>,
+        ) {
+            let bytes = frame_header(opcode, fin, payload_len, mask);
+            let bytes = bytes.as_slice();
+            let role = if mask.is_some() { Role::Server } else { Role::Client };
+            let expected = Header {
+                opcode,
+                fin,
+                key: mask.unwrap_or_default(),
+                payload_len: payload_len as u64,
+            };
+            prop_assert_eq!(parse_header(bytes, role), Ok(Some((expected, bytes.len()))));
+            for len in 0..bytes.len() {
+                prop_assert_eq!(parse_header(&bytes[..len], role), Ok(None));
+            }
+        }
+
+        #[test]
+        fn any_longest_header_is_read_or_refused(bytes: [u8; FRAME_HEADER_MAX], server: bool) {
+            let role = if server { Role::Server } else { Role::Client };
+            prop_assert!(!matches!(parse_header(&bytes, role), Ok(None)));
+        }
+    }
+}

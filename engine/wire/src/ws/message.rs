@@ -6,6 +6,11 @@ use super::error::WsError;
 use super::frame::{CONTROL_PAYLOAD_MAX, FRAME_HEADER_MAX, Header, Opcode, mask_in_place, parse_header};
 use super::utf8::whole_characters_len;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 /// A message or a control frame that has fully arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
@@ -58,6 +63,9 @@ pub struct MessageReader {
     /// Once set, the answer to every call.
     fault: Option<WsError>,
 }
+
+// A server holds one for each connection from which part of a message has arrived.
+const _: () = assert!(size_of::<MessageReader>() <= 120);
 
 /// What a frame's payload belongs to: its opcode, with a continuation resolved to the message that it continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

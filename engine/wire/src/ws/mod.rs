@@ -9,9 +9,6 @@ mod frame;
 mod message;
 mod utf8;
 
-#[cfg(test)]
-mod tests;
-
 pub use close::{CLOSE_REASON_BYTES_MAX, Close, CloseCode, write_close};
 pub use error::WsError;
 pub use frame::{
