@@ -3,7 +3,11 @@
 //! The floors, ground first; each imports only from those above it in this list: [`mem`], [`os`], [`fanout`],
 //! [`session`], [`reactor`], [`admin`], and the root (flags, configuration, assembly).
 
+pub mod admin;
+pub mod config;
+pub mod engine;
 pub mod fanout;
 pub mod mem;
 pub mod os;
+pub mod reactor;
 pub mod session;

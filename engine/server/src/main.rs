@@ -1,2 +1,177 @@
-//! The command line.
-fn main() {}
+//! The command line of depthcast.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crossbeam_channel::{Sender, bounded, select};
+use depthcast::config::Settings;
+use depthcast::engine::{Engine, StartError};
+use depthcast::os::cpu;
+use depthcast::reactor::feed::FeedEnd;
+use tracing_subscriber::EnvFilter;
+
+/// Wrong usage or configuration.
+const EXIT_USAGE: u8 = 2;
+/// The host refused something: a port in use, for instance.
+const EXIT_HOST: u8 = 1;
+/// The feed is at fault.
+const EXIT_FEED: u8 = 4;
+
+/// A market-data streaming engine: an exchange's feed in, every order book kept, order-book deltas out over WebSocket,
+/// in JSON and SBE, as the Binance Spot market-data API gives them.
+///
+/// Start it with a recorded market, then watch it from a second terminal:
+///
+///   depthcast serve --feed 'capture:PATH.gz?speed=1'
+///   depthcast watch btcusdt --plain
+///
+/// Trading clients connect by changing their base URL to ws://127.0.0.1:9443 (streams at /ws and /stream, SBE under
+/// /sbe) and http://127.0.0.1:9443 (REST under /api/v3). DEPTHCAST_LOG=info or debug shows what goes on inside.
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the engine.
+    Serve {
+        /// A TOML file with any of the settings below, as keys of the same name. Flags win over it.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("DEPTHCAST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    match Cli::parse().command {
+        Command::Serve { config, settings } => serve(config, *settings),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("depthcast: {error}");
+    ExitCode::from(code)
+}
+
+fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
+    let settings = match file.map(|path| Settings::from_file(&path)).transpose() {
+        Ok(file) => flags.over(file.unwrap_or_default()),
+        Err(error) => return fail(&error, EXIT_USAGE),
+    };
+    let config = match settings.check(cpu::cores()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, EXIT_USAGE),
+    };
+    let signals = match interrupts() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, EXIT_HOST),
+    };
+    let engine = match Engine::start(&config) {
+        Ok(engine) => engine,
+        Err(error @ StartError::Capture(_)) => return fail(&error, EXIT_FEED),
+        Err(error) => return fail(&error, EXIT_HOST),
+    };
+    introduce(&engine);
+    let mut feed_end = engine.feed_end().clone();
+    loop {
+        select! {
+            recv(signals) -> _ => {
+                eprintln!("ending: connections are being closed (once more to end at once)");
+                return stop(engine, true, &signals, ExitCode::SUCCESS);
+            }
+            recv(feed_end) -> end => {
+                // Told once; from here on only a signal ends the engine.
+                feed_end = crossbeam_channel::never();
+                match end {
+                    Ok(FeedEnd::Exit) => return stop(engine, false, &signals, ExitCode::SUCCESS),
+                    Ok(FeedEnd::Hold) => println!("The capture has ended; the market stands still. Ctrl-C ends."),
+                    Ok(FeedEnd::Failed) if config.feed.at_end == depthcast_feed_sim::capture::AtEnd::Exit => {
+                        return stop(engine, false, &signals, ExitCode::from(EXIT_FEED));
+                    }
+                    Ok(FeedEnd::Failed) => println!("The feed is gone; books are stale. Ctrl-C ends."),
+                    Ok(FeedEnd::Stopped) | Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Ends the engine on a thread of its own, so that a second signal need not wait for goodbyes.
+fn stop(
+    engine: Engine,
+    at_once: bool,
+    signals: &crossbeam_channel::Receiver<()>,
+    code: ExitCode,
+) -> ExitCode {
+    let (done, ended) = bounded::<()>(1);
+    std::thread::spawn(move || {
+        engine.stop(at_once);
+        drop(done);
+    });
+    select! {
+        recv(ended) -> _ => {}
+        recv(signals) -> _ => {}
+    }
+    code
+}
+
+/// Says where everything is and what to do next.
+fn introduce(engine: &Engine) {
+    let address = engine.address();
+    let names: Vec<&str> = engine
+        .symbols()
+        .iter()
+        .map(|symbol| symbol.instrument.name())
+        .collect();
+    let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(5);
+    println!(
+        "depthcast serves {shown}{} on {address}",
+        if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        }
+    );
+    println!("  streams  ws://{address}/ws and /stream, SBE under /sbe");
+    println!(
+        "  REST     http://{address}/api/v3/depth?symbol={}",
+        names.first().unwrap_or(&"BTCUSDT")
+    );
+    if let Some(first) = names.first() {
+        let url = if address.to_string() == depthcast::config::LISTEN_DEFAULT {
+            String::new()
+        } else {
+            format!(" --url ws://{address}")
+        };
+        println!("Watch it:  depthcast watch {} --plain{url}", first.to_lowercase());
+    }
+    println!("Ctrl-C ends.");
+}
+
+/// A message for each SIGINT or SIGTERM.
+fn interrupts() -> std::io::Result<crossbeam_channel::Receiver<()>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver): (Sender<()>, _) = bounded(2);
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for _ in signals.forever() {
+                // More signals than the channel holds say nothing new.
+                let _ = sender.try_send(());
+            }
+        })?;
+    Ok(receiver)
+}

@@ -36,7 +36,8 @@ pub struct SessionLimits {
     pub pong_ticks: u32,
     /// How long a connection may owe bytes before it is given up as a slow consumer.
     pub lag_ticks: u32,
-    /// From our last byte to the peer's: after that the socket is closed whatever the peer does.
+    /// From our last byte to the peer's, and for one that is given up also until our last byte: after that the socket
+    /// is closed whatever the peer does.
     pub close_ticks: u32,
     /// Streams one connection may have.
     pub streams_max: usize,
@@ -278,7 +279,30 @@ impl Session {
         let mut close = Vec::new();
         ws::write_close(&mut close, code, reason, None);
         host.abandon(close.into());
-        self.end(cause, now, limits)
+        self.end(cause, now + limits.close_ticks)
+    }
+
+    /// Ends the connection from our side after all that it is owed, then `reason` as a Close.
+    pub fn say_goodbye(
+        &mut self,
+        code: u16,
+        reason: &str,
+        now: u32,
+        limits: &SessionLimits,
+        host: &mut impl Host,
+    ) -> Next {
+        if self.is_open() {
+            self.close(code, reason, EndCause::Engine, now, limits, host)
+        } else {
+            Next::Continue
+        }
+    }
+
+    /// Our last byte was written: only the peer's is awaited.
+    pub fn on_all_said(&mut self, now: u32, limits: &SessionLimits) {
+        if self.is_closing() {
+            self.due = self.due.min(now + limits.close_ticks);
+        }
     }
 
     fn on_head(&mut self, buffer: Vec<u8>, now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
@@ -448,7 +472,8 @@ impl Session {
         if queued.is_err() {
             host.abandon(close);
         }
-        self.end(cause, now, limits)
+        // What is owed may take as long as a slow consumer is given.
+        self.end(cause, now + limits.lag_ticks)
     }
 
     fn send(&mut self, frame: &[u8], now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
@@ -496,14 +521,14 @@ impl Session {
         if host.send(answer.into()).is_err() {
             return Next::Drop;
         }
-        self.end(cause, now, limits)
+        self.end(cause, now + limits.close_ticks)
     }
 
-    fn end(&mut self, cause: EndCause, now: u32, limits: &SessionLimits) -> Next {
+    fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
         self.phase = Phase::Closing;
         self.reader = None;
         self.lagging_since = None;
-        self.due = now + limits.close_ticks;
+        self.due = deadline;
         self.end_cause.get_or_insert(cause);
         Next::Finish
     }

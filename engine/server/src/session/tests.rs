@@ -265,7 +265,13 @@ fn a_close_is_answered_with_its_own_code() {
         );
         assert_eq!(read(&notes.sent), [answer]);
         assert!(notes.streams.is_empty(), "no market data after a close");
-        assert_eq!(session.deadline(&LIMITS), 17);
+        assert_eq!(
+            session.deadline(&LIMITS),
+            107,
+            "time to take what was owed before"
+        );
+        session.on_all_said(9, &LIMITS);
+        assert_eq!(session.deadline(&LIMITS), 19, "and then for the peer's end");
     }
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 /// What markets are quoted in, longest first, to tell base from quote in a symbol such as BTCUSDT.
 const QUOTE_ASSETS: [&str; 22] = [
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDE", "IDRT", "BIDR", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL",
-    "JPY", "GBP", "AUD", "USD", "DAI", "UAH", "PLN",
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDE", "IDRT", "BIDR", "BTC", "ETH", "BNB", "EUR",
+    "TRY", "BRL", "JPY", "GBP", "AUD", "USD", "DAI", "UAH", "PLN",
 ];
 
 /// Order types that every symbol is said to have: clients look for these two.
@@ -53,9 +53,17 @@ struct Symbol<'a> {
 #[serde(tag = "filterType", rename_all_fields = "camelCase")]
 enum Filter {
     #[serde(rename = "PRICE_FILTER")]
-    Price { min_price: String, max_price: String, tick_size: String },
+    Price {
+        min_price: String,
+        max_price: String,
+        tick_size: String,
+    },
     #[serde(rename = "LOT_SIZE")]
-    Lot { min_qty: String, max_qty: String, step_size: String },
+    Lot {
+        min_qty: String,
+        max_qty: String,
+        step_size: String,
+    },
 }
 
 /// Appends the body for these instruments. `server_time_ms` is milliseconds since the Unix epoch.
@@ -115,12 +123,18 @@ fn symbol(instrument: &Instrument) -> Symbol<'_> {
 /// The largest filter value that is a multiple of `step`.
 fn largest_multiple(step: Decimal) -> String {
     let mantissa = FILTER_MANTISSA_MAX.max(step.mantissa) / step.mantissa * step.mantissa;
-    Decimal { mantissa, exponent: step.exponent }.to_string()
+    Decimal {
+        mantissa,
+        exponent: step.exponent,
+    }
+    .to_string()
 }
 
 /// Base and quote of a symbol; one whose quote is not known is split in the middle, since clients want two names.
 fn assets(name: &str) -> (&str, &str) {
-    let known = QUOTE_ASSETS.iter().find(|quote| name.len() > quote.len() && name.ends_with(**quote));
+    let known = QUOTE_ASSETS
+        .iter()
+        .find(|quote| name.len() > quote.len() && name.ends_with(**quote));
     name.split_at(known.map_or(name.len().div_ceil(2), |quote| name.len() - quote.len()))
 }
 

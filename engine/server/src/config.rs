@@ -1,0 +1,292 @@
+//! The settings of `depthcast serve`: each is a flag and a key of the TOML file under the same name, with one text of
+//! help. A flag wins over the file, the file over the default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use depthcast_feed_sim::capture::{CaptureOptions, CaptureUrlError};
+use serde::Deserialize;
+
+/// The address where none is given: loopback, the port of the exchange's own streams.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:9443";
+
+/// More workers than this only switch among themselves on any machine of today.
+const WORKERS_MAX: usize = 1024;
+
+/// Settings as they are written: what is None takes its default.
+#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Where the market comes from.
+    ///
+    /// capture:PATH?speed=1&start=0&end=hold replays recorded frames, plain or .gz, lines of "<local ns> <json>".
+    /// speed: recorded seconds per second, 0.01 to 10000, or max (as fast as its subscribers take it);
+    /// start: wait for so many subscribers before the first frame;
+    /// end: hold (stay, the market stands still), loop (start over as a new epoch) or exit.
+    #[arg(long, value_name = "URL", verbatim_doc_comment)]
+    pub feed: Option<String>,
+
+    /// Address and port for everything: WebSocket and REST. [default: 127.0.0.1:9443]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Worker threads, each with its own share of the connections. [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+
+    /// Connections each worker takes before it answers 503. [default: 500000]
+    #[arg(long, value_name = "N")]
+    pub connections_per_worker: Option<u32>,
+
+    /// Streams one connection may subscribe to. [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub streams_per_connection: Option<usize>,
+
+    /// Milliseconds between two pings to a connection. [default: 20000]
+    #[arg(long, value_name = "MS")]
+    pub ping_ms: Option<u32>,
+
+    /// Milliseconds a connection has to answer a ping before it is dropped. [default: 60000]
+    #[arg(long, value_name = "MS")]
+    pub pong_ms: Option<u32>,
+
+    /// Milliseconds a connection may owe bytes before it is closed as a slow consumer. [default: 10000]
+    #[arg(long, value_name = "MS")]
+    pub lag_ms: Option<u32>,
+
+    /// Bytes a group of equal subscribers keeps for those who cannot keep up; past it they are closed. [default: 8388608]
+    #[arg(long, value_name = "BYTES")]
+    pub retention_bytes: Option<usize>,
+
+    /// Bytes of kernel send buffer of each connection. [default: as the kernel sizes it]
+    #[arg(long, value_name = "BYTES")]
+    pub send_buffer: Option<usize>,
+
+    /// Also answer /echo, which returns every message: for WebSocket conformance suites.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub echo: Option<bool>,
+}
+
+/// Settings that were checked and completed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What to replay.
+    pub feed: CaptureOptions,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Worker threads.
+    pub workers: usize,
+    /// Connections of one worker.
+    pub connections_per_worker: u32,
+    /// Streams of one connection.
+    pub streams_per_connection: usize,
+    /// Between two pings, milliseconds.
+    pub ping_ms: u32,
+    /// For a pong, milliseconds.
+    pub pong_ms: u32,
+    /// Before a slow consumer is closed, milliseconds.
+    pub lag_ms: u32,
+    /// Bytes a group's log keeps.
+    pub retention_bytes: usize,
+    /// Bytes of kernel send buffer.
+    pub send_buffer: Option<usize>,
+    /// Whether `/echo` exists.
+    pub echo: bool,
+}
+
+/// Why the settings were refused. The fault is the configuration's; exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is no TOML of settings: an unknown key, a value of another type.
+    #[error("the configuration {path} is not right: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        error: Box<toml::de::Error>,
+    },
+    /// Nowhere to get a market from.
+    #[error("no feed: give one, for instance --feed 'capture:PATH?speed=1' with a recorded market")]
+    NoFeed,
+    /// A feed of an unknown kind.
+    #[error(
+        "--feed {0:?} is of no kind that this engine has: it takes capture:PATH?speed=1&start=0&end=hold"
+    )]
+    FeedKind(String),
+    /// A capture's settings.
+    #[error("--feed: {0}")]
+    Capture(#[from] CaptureUrlError),
+    /// A number outside its range.
+    #[error("--{name} is {value}; it takes {low} to {high}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least it takes.
+        low: u64,
+        /// The most it takes.
+        high: u64,
+    },
+}
+
+impl Settings {
+    /// The settings of a TOML file.
+    pub fn from_file(path: &Path) -> Result<Settings, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.into(),
+            error,
+        })?;
+        toml::from_str(&text).map_err(|error| ConfigError::File {
+            path: path.into(),
+            error: Box::new(error),
+        })
+    }
+
+    /// These, completed by `below` where they say nothing.
+    #[must_use]
+    pub fn over(self, below: Settings) -> Settings {
+        Settings {
+            feed: self.feed.or(below.feed),
+            listen: self.listen.or(below.listen),
+            workers: self.workers.or(below.workers),
+            connections_per_worker: self.connections_per_worker.or(below.connections_per_worker),
+            streams_per_connection: self.streams_per_connection.or(below.streams_per_connection),
+            ping_ms: self.ping_ms.or(below.ping_ms),
+            pong_ms: self.pong_ms.or(below.pong_ms),
+            lag_ms: self.lag_ms.or(below.lag_ms),
+            retention_bytes: self.retention_bytes.or(below.retention_bytes),
+            send_buffer: self.send_buffer.or(below.send_buffer),
+            echo: self.echo.or(below.echo),
+        }
+    }
+
+    /// Checks every setting; `cores` is the default number of workers.
+    pub fn check(self, cores: usize) -> Result<Config, ConfigError> {
+        let feed = self.feed.ok_or(ConfigError::NoFeed)?;
+        let Some(capture) = feed.strip_prefix("capture:") else {
+            return Err(ConfigError::FeedKind(feed));
+        };
+        let ms = |name, value: Option<u32>, default| {
+            in_range(name, u64::from(value.unwrap_or(default)), 100, 86_400_000).map(|ms| ms as u32)
+        };
+        let bytes = |name, value: usize| in_range(name, value as u64, 4096, 1 << 32).map(|n| n as usize);
+        Ok(Config {
+            feed: CaptureOptions::parse(capture)?,
+            listen: self
+                .listen
+                .unwrap_or_else(|| LISTEN_DEFAULT.parse().expect("a socket address")),
+            workers: in_range(
+                "workers",
+                self.workers.unwrap_or(cores) as u64,
+                1,
+                WORKERS_MAX as u64,
+            )? as usize,
+            connections_per_worker: in_range(
+                "connections-per-worker",
+                self.connections_per_worker.unwrap_or(500_000).into(),
+                1,
+                1 << 24,
+            )? as u32,
+            streams_per_connection: in_range(
+                "streams-per-connection",
+                self.streams_per_connection.unwrap_or(1024) as u64,
+                1,
+                65_536,
+            )? as usize,
+            ping_ms: ms("ping-ms", self.ping_ms, 20_000)?,
+            pong_ms: ms("pong-ms", self.pong_ms, 60_000)?,
+            lag_ms: ms("lag-ms", self.lag_ms, 10_000)?,
+            retention_bytes: bytes("retention-bytes", self.retention_bytes.unwrap_or(8 << 20))?,
+            send_buffer: self.send_buffer.map(|n| bytes("send-buffer", n)).transpose()?,
+            echo: self.echo.unwrap_or(false),
+        })
+    }
+}
+
+fn in_range(name: &'static str, value: u64, low: u64, high: u64) -> Result<u64, ConfigError> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigError::Range {
+            name,
+            value,
+            low,
+            high,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = parse("feed = \"capture:a.gz\"\nworkers = 3\nlag-ms = 5000").unwrap();
+        let flags = Settings {
+            workers: Some(2),
+            ..Settings::default()
+        };
+        let config = flags.over(file).check(8).unwrap();
+        assert_eq!((config.workers, config.lag_ms, config.ping_ms), (2, 5000, 20_000));
+        assert_eq!(config.feed.path, Path::new("a.gz"));
+        assert_eq!(config.listen.to_string(), LISTEN_DEFAULT);
+    }
+
+    #[test]
+    fn wrong_settings_name_themselves() {
+        let unknown = parse("worker = 3").unwrap_err().to_string();
+        assert!(
+            unknown.contains("unknown field `worker`") && unknown.contains("line 1"),
+            "{unknown}"
+        );
+        let error = |settings: Settings| settings.check(1).unwrap_err().to_string();
+        let capture = || Settings {
+            feed: Some("capture:a".into()),
+            ..Settings::default()
+        };
+        assert!(error(Settings::default()).starts_with("no feed"));
+        assert!(
+            error(Settings {
+                feed: Some("udp://x".into()),
+                ..capture()
+            })
+            .contains("udp://x")
+        );
+        assert!(
+            error(Settings {
+                feed: Some("capture:a?sped=1".into()),
+                ..capture()
+            })
+            .contains("sped")
+        );
+        assert_eq!(
+            error(Settings {
+                workers: Some(0),
+                ..capture()
+            }),
+            "--workers is 0; it takes 1 to 1024"
+        );
+        assert_eq!(
+            error(Settings {
+                lag_ms: Some(5),
+                ..capture()
+            }),
+            "--lag-ms is 5; it takes 100 to 86400000"
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! Assembly: a configuration in, running threads out, and their orderly end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay, Speed};
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::config::Config;
+use crate::fanout::FanoutLimits;
+use crate::os::net;
+use crate::reactor::counters::Counters;
+use crate::reactor::feed::{CaptureFeed, FEED_MESSAGES_MAX, FeedEnd, feed_symbols};
+use crate::reactor::mailbox::Mailbox;
+use crate::reactor::market::Market;
+use crate::reactor::messages::{FeedSymbol, MarketRequest, WorkerMessage};
+use crate::reactor::worker::{Worker, WorkerLinks, WorkerSettings};
+use crate::session::{ECHO_MESSAGE_BYTES_MAX, SessionLimits, TICK_MS};
+
+/// Requests that wait for the market thread at most; workers keep what does not fit, REST answers 503.
+const MARKET_REQUESTS_MAX: usize = 4096;
+
+/// Milliseconds from accepting to the end of the request's head.
+const HANDSHAKE_MS: u32 = 10_000;
+
+/// Milliseconds that a closing connection has for its goodbye.
+const CLOSE_MS: u32 = 1_000;
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The capture is at fault.
+    #[error("cannot replay: {0}")]
+    Capture(#[from] CaptureError),
+    /// The address is.
+    #[error("cannot listen on {address}: {error}{}", hint(.error))]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the host says.
+        error: io::Error,
+    },
+    /// The host is.
+    #[error("the host refused what the engine needs: {0}")]
+    Host(#[from] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has the port: stop it, or choose another with --listen 127.0.0.1:PORT"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another with --listen",
+        io::ErrorKind::AddrNotAvailable => "; this host does not have that address",
+        _ => "",
+    }
+}
+
+/// A running engine. Dropping it stops it at once.
+pub struct Engine {
+    address: SocketAddr,
+    symbols: Vec<FeedSymbol>,
+    counters: Arc<Counters>,
+    stop_feed: Arc<AtomicBool>,
+    end_at_once: Arc<AtomicBool>,
+    workers: Vec<Mailbox<WorkerMessage>>,
+    market: Sender<MarketRequest>,
+    feed_end: Receiver<FeedEnd>,
+    /// Workers first: the others end when those are gone.
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts all threads; returns once the port is open.
+    pub fn start(config: &Config) -> Result<Engine, StartError> {
+        let replay = Replay::new(CaptureReader::open(&config.feed.path)?, &config.feed);
+        let symbols = feed_symbols(replay.head());
+        let counters = Arc::new(Counters::default());
+        let (market, requests) = bounded(MARKET_REQUESTS_MAX);
+        let (admin, handed_off) = mpsc::channel(admin::WAITING_MAX);
+        let end_at_once = Arc::new(AtomicBool::new(false));
+        let links = WorkerLinks {
+            market: market.clone(),
+            admin,
+            counters: counters.clone(),
+            end_at_once: end_at_once.clone(),
+        };
+
+        let mut threads = Vec::new();
+        let mut mailboxes = Vec::new();
+        let mut address = config.listen;
+        for index in 0..config.workers {
+            let listener = net::listen(address, index == 0).map_err(|error| StartError::Listen {
+                address: config.listen,
+                error,
+            })?;
+            // Port 0 is any free one: all workers share the one that the first was given.
+            address = listener.local_addr()?;
+            let (worker, mailbox) = Worker::new(index, listener, worker_settings(config), links.clone())?;
+            mailboxes.push(mailbox);
+            threads.push(spawn(format!("worker-{index}"), move || {
+                if let Err(error) = worker.run() {
+                    tracing::error!(%error, "a worker's poll failed; its connections are lost");
+                }
+            })?);
+        }
+        drop(links);
+
+        let (feed, feed_messages) = bounded(FEED_MESSAGES_MAX);
+        let books = Market::new(requests, feed_messages, mailboxes.clone(), counters.clone());
+        threads.push(spawn("market".into(), move || books.run())?);
+        let stop_feed = Arc::new(AtomicBool::new(false));
+        let capture = CaptureFeed::new(replay, feed, counters.clone(), stop_feed.clone());
+        let (ended, feed_end) = bounded(1);
+        threads.push(spawn("feed".into(), move || {
+            // Nobody waits for it once the engine is being dropped.
+            let _ = ended.send(capture.run());
+        })?);
+        let asked = market.clone();
+        threads.push(spawn("admin".into(), move || {
+            if let Err(error) = admin::run(handed_off, asked) {
+                tracing::error!(%error, "the admin thread failed; REST is gone");
+            }
+        })?);
+        Ok(Engine {
+            address,
+            symbols,
+            counters,
+            stop_feed,
+            end_at_once,
+            workers: mailboxes,
+            market,
+            feed_end,
+            threads,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its feed announced at the start.
+    pub fn symbols(&self) -> &[FeedSymbol] {
+        &self.symbols
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Tells once how the feed ended.
+    pub fn feed_end(&self) -> &Receiver<FeedEnd> {
+        &self.feed_end
+    }
+
+    /// Ends the engine: every connection is closed with 1001, after what it is owed or, with `at_once`, without it.
+    /// Returns when all threads have ended.
+    pub fn stop(mut self, at_once: bool) {
+        self.end(at_once);
+    }
+
+    fn end(&mut self, at_once: bool) {
+        self.stop_feed.store(true, Ordering::Relaxed);
+        self.end_at_once.store(at_once, Ordering::Relaxed);
+        for worker in self.workers.drain(..) {
+            // One that has ended already needs no telling.
+            let _ = worker.send(WorkerMessage::Stop { at_once });
+        }
+        let _ = self.market.send(MarketRequest::Stop);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine ended with a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end(true);
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(name).spawn(run)
+}
+
+fn worker_settings(config: &Config) -> WorkerSettings {
+    let ticks = |ms: u32| ms.div_ceil(TICK_MS);
+    // A group's whole retention may have to move into a prefix when a member changes its streams; an echoed message is
+    // a reply like any other.
+    let prefix_bytes_max = 2 * config.retention_bytes
+        + if config.echo {
+            2 * ECHO_MESSAGE_BYTES_MAX
+        } else {
+            0
+        };
+    WorkerSettings {
+        fanout: FanoutLimits {
+            retention_bytes: config.retention_bytes,
+            prefix_bytes_max,
+            lossless: config.feed.speed == Speed::Max,
+        },
+        session: SessionLimits {
+            handshake_ticks: ticks(HANDSHAKE_MS),
+            ping_ticks: ticks(config.ping_ms),
+            pong_ticks: ticks(config.pong_ms),
+            lag_ticks: ticks(config.lag_ms),
+            close_ticks: ticks(CLOSE_MS),
+            streams_max: config.streams_per_connection,
+            echo: config.echo,
+        },
+        connections_max: config.connections_per_worker,
+        send_buffer: config.send_buffer,
+    }
+}

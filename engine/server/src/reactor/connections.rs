@@ -1,0 +1,454 @@
+//! The connections of one worker: their sockets, sessions and timers, and what happens to each.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice, Read};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use depthcast_wire::stream::StreamName;
+use mio::net::TcpStream;
+
+use super::counters::Counters;
+use super::topics::Topics;
+use crate::fanout::{Fanout, FanoutError, FanoutEvent, MemberId, Wire, WriteOutcome};
+use crate::mem::slab::Slab;
+use crate::mem::wheel::Wheel;
+use crate::os::net;
+use crate::session::encoding::Encoding;
+use crate::session::{EndCause, Host, Next, Session, SessionLimits};
+
+/// Bytes of one connection's own that may wait before nothing more is read from it: a client that asks faster than it
+/// takes the answers is slowed down to its own pace.
+const REPLIES_WAITING_MAX: usize = 256 * 1024;
+
+/// Bytes read from one connection before others have their turn.
+const READ_TURN_BYTES: usize = 64 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: TcpStream,
+    session: Session,
+    /// Waits in the queue of connections to read.
+    is_queued: bool,
+    /// The peer has sent its last byte, though we may not have read that far.
+    is_ending: bool,
+    /// Nothing more is to be sent once everything owed is written.
+    is_finishing: bool,
+    /// Our side of the socket was shut: only the peer's end of stream is awaited.
+    is_shut: bool,
+    /// Everything that the peer sent was read, its end of stream too.
+    is_at_end: bool,
+    /// Counted as a subscriber.
+    has_streams: bool,
+}
+
+/// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
+#[derive(Debug)]
+pub(super) struct Connections {
+    slab: Slab<Connection>,
+    pub(super) fanout: Fanout,
+    pub(super) topics: Topics,
+    wheel: Wheel,
+    limits: SessionLimits,
+    counters: Arc<Counters>,
+    to_read: VecDeque<u32>,
+    /// Not read from until they have taken more of their own bytes.
+    paused: Vec<u32>,
+    finishing: Vec<u32>,
+    /// Requests for the HTTP server, with their sockets.
+    handed_off: Vec<(TcpStream, Vec<u8>)>,
+    events: Vec<FanoutEvent>,
+    read_buffer: Box<[u8]>,
+    /// The time of this turn, in ticks.
+    now: u32,
+}
+
+/// The fan-out's way to the sockets.
+struct Sockets<'a>(&'a mut Slab<Connection>);
+
+impl Wire for Sockets<'_> {
+    fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome {
+        let Some(connection) = self.0.get_mut(member) else {
+            return WriteOutcome::Failed;
+        };
+        match net::send(&mut connection.socket, slices) {
+            Ok(written) => WriteOutcome::Wrote(written),
+            Err(_) => WriteOutcome::Failed,
+        }
+    }
+}
+
+/// What a session may do: the owner's side of one connection.
+struct Owner<'a> {
+    id: u32,
+    fanout: &'a mut Fanout,
+    topics: &'a mut Topics,
+    has_streams: &'a mut bool,
+    counters: &'a Counters,
+}
+
+impl Host for Owner<'_> {
+    fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
+        self.fanout.queue(self.id, frame)
+    }
+
+    fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError> {
+        let resolved = self.topics.resolve(names, encoding, self.fanout);
+        let set = resolved.and_then(|ids| self.fanout.set_topics(self.id, &ids));
+        count_subscriber(
+            self.has_streams,
+            !self.fanout.topics_of(self.id).is_empty(),
+            self.counters,
+        );
+        set
+    }
+
+    fn streams(&self) -> Vec<StreamName> {
+        self.fanout
+            .topics_of(self.id)
+            .iter()
+            .filter_map(|&id| self.topics.name(id))
+            .collect()
+    }
+
+    fn abandon(&mut self, last: Bytes) {
+        self.fanout.abandon(self.id, last);
+        count_subscriber(self.has_streams, false, self.counters);
+    }
+}
+
+fn count_subscriber(counted: &mut bool, has_streams: bool, counters: &Counters) {
+    match (std::mem::replace(counted, has_streams), has_streams) {
+        (false, true) => counters.subscribers.fetch_add(1, Ordering::Relaxed),
+        (true, false) => counters.subscribers.fetch_sub(1, Ordering::Relaxed),
+        _ => 0,
+    };
+}
+
+impl Connections {
+    pub(super) fn new(
+        capacity: u32,
+        fanout: Fanout,
+        topics: Topics,
+        limits: SessionLimits,
+        counters: Arc<Counters>,
+    ) -> Connections {
+        Connections {
+            slab: Slab::new(capacity),
+            fanout,
+            topics,
+            wheel: Wheel::new(0),
+            limits,
+            counters,
+            to_read: VecDeque::new(),
+            paused: Vec::new(),
+            finishing: Vec::new(),
+            handed_off: Vec::new(),
+            events: Vec::new(),
+            read_buffer: vec![0; READ_TURN_BYTES].into_boxed_slice(),
+            now: 0,
+        }
+    }
+
+    /// The time of what follows, in ticks.
+    pub(super) fn set_now(&mut self, now: u32) {
+        self.now = now;
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.slab.len()
+    }
+
+    /// Takes a connection that was accepted; gives the socket back when the table is full.
+    pub(super) fn insert(&mut self, socket: TcpStream) -> Result<u32, TcpStream> {
+        let connection = Connection {
+            socket,
+            session: Session::new(self.now, &self.limits),
+            is_queued: false,
+            is_ending: false,
+            is_finishing: false,
+            is_shut: false,
+            is_at_end: false,
+            has_streams: false,
+        };
+        let id = self.slab.insert(connection).map_err(|refused| refused.socket)?;
+        self.fanout.add(id);
+        self.arm(id);
+        Ok(id)
+    }
+
+    /// The socket of a connection, for registering it.
+    pub(super) fn socket_mut(&mut self, id: u32) -> Option<&mut TcpStream> {
+        self.slab.get_mut(id).map(|connection| &mut connection.socket)
+    }
+
+    /// The socket has something to read; with `is_ending`, its end of stream as well.
+    pub(super) fn on_readable(&mut self, id: u32, is_ending: bool) {
+        if let Some(connection) = self.slab.get_mut(id) {
+            connection.is_ending |= is_ending;
+            if !std::mem::replace(&mut connection.is_queued, true) {
+                self.to_read.push_back(id);
+            }
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn on_writable(&mut self, id: u32) {
+        self.fanout.on_writable(id);
+    }
+
+    /// Whether some connection has bytes to be read at once.
+    pub(super) fn has_reads(&self) -> bool {
+        !self.to_read.is_empty()
+    }
+
+    /// Lets up to `turns` connections read, each a bounded piece.
+    pub(super) fn read_some(&mut self, turns: usize) {
+        for _ in 0..turns.min(self.to_read.len()) {
+            let Some(id) = self.to_read.pop_front() else { break };
+            if let Some(connection) = self.slab.get_mut(id) {
+                connection.is_queued = false;
+                self.read_turn(id);
+            }
+        }
+    }
+
+    /// The requests that are the HTTP server's, which are no connections of this worker any more.
+    pub(super) fn take_handed_off(&mut self) -> Vec<(TcpStream, Vec<u8>)> {
+        std::mem::take(&mut self.handed_off)
+    }
+
+    fn read_turn(&mut self, id: u32) {
+        if self.fanout.prefix_bytes(id) > REPLIES_WAITING_MAX {
+            self.paused.push(id);
+            return;
+        }
+        let connection = &mut self.slab[id];
+        let read = match connection.socket.read(&mut self.read_buffer) {
+            Ok(0) => return self.on_end_of_stream(id),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return self.on_readable(id, false),
+            Err(_) => return self.drop_connection(id),
+        };
+        // Edge-triggered: a full buffer means that there may be more, which nothing would announce. A short read
+        // emptied the socket, but for an end of stream that was announced already.
+        let has_more = read == self.read_buffer.len() || connection.is_ending;
+        let buffer = std::mem::take(&mut self.read_buffer);
+        let next = self.with_session(id, |session, now, limits, owner| {
+            session.on_bytes(&buffer[..read], now, limits, owner)
+        });
+        self.read_buffer = buffer;
+        if next == Next::HandOff {
+            if let Some(mut connection) = self.forget(id) {
+                let head = connection.session.take_head();
+                self.handed_off.push((connection.socket, head));
+            }
+            return;
+        }
+        self.carry_out(id, next);
+        if has_more {
+            self.on_readable(id, false);
+        }
+    }
+
+    fn on_end_of_stream(&mut self, id: u32) {
+        let connection = &mut self.slab[id];
+        connection.is_at_end = true;
+        // One that is being said goodbye to may still read: it is dropped when it has been given everything.
+        if !connection.is_finishing || connection.is_shut {
+            self.drop_connection(id);
+        }
+    }
+
+    /// Visits up to `visits` members with something to send, and does what follows from it.
+    pub(super) fn flush(&mut self, visits: usize) {
+        self.fanout.flush(&mut Sockets(&mut self.slab), visits);
+        self.settle();
+    }
+
+    /// Does what the fan-out's events ask for, and ends those that have said everything.
+    pub(super) fn settle(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        self.fanout.take_events(&mut events);
+        for event in events.drain(..) {
+            self.on_event(event);
+        }
+        self.events = events;
+        let mut finishing = std::mem::take(&mut self.finishing);
+        finishing.retain(|&id| self.is_still_finishing(id));
+        self.finishing.append(&mut finishing);
+        for id in std::mem::take(&mut self.paused) {
+            // Checked again at its turn: still too much waiting pauses it again.
+            if self.slab.get(id).is_some() && self.fanout.prefix_bytes(id) > REPLIES_WAITING_MAX {
+                self.paused.push(id);
+            } else {
+                self.on_readable(id, false);
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: FanoutEvent) {
+        match event {
+            FanoutEvent::Blocked(id) => {
+                if let Some(connection) = self.slab.get_mut(id) {
+                    connection.session.on_blocked(self.now);
+                    self.arm(id);
+                }
+            }
+            FanoutEvent::CaughtUp(id) => {
+                if let Some(connection) = self.slab.get_mut(id) {
+                    connection.session.on_caught_up();
+                    self.arm(id);
+                }
+            }
+            FanoutEvent::Failed(id) => self.drop_connection(id),
+            FanoutEvent::Overrun(id, bytes) => {
+                let reason = format!("slow consumer: {bytes} bytes behind");
+                self.give_up(id, 1008, &reason, EndCause::SlowConsumer);
+            }
+            FanoutEvent::TopicIdle(topic) => self.topics.on_idle(topic),
+        }
+    }
+
+    /// Handles up to `count` deadlines that have come. True when there may be more.
+    pub(super) fn run_timers(&mut self, count: usize) -> bool {
+        for _ in 0..count {
+            let Some(id) = self.wheel.pop_expired(self.now) else {
+                return false;
+            };
+            if self.slab.get(id).is_some() {
+                let next = self.with_session(id, |session, now, limits, owner| {
+                    session.on_timer(now, limits, owner)
+                });
+                self.carry_out(id, next);
+            }
+        }
+        true
+    }
+
+    /// Closes every subscriber, after all that it is owed or, with `at_once`, without it; connections that have not
+    /// become subscribers yet stay.
+    pub(super) fn close_all(&mut self, code: u16, reason: &str, at_once: bool) {
+        let open: Vec<u32> = self
+            .slab
+            .iter()
+            .filter(|(_, c)| c.session.is_open())
+            .map(|(id, _)| id)
+            .collect();
+        for id in open {
+            if at_once {
+                self.give_up(id, code, reason, EndCause::Engine);
+            } else {
+                let next = self.with_session(id, |session, now, limits, owner| {
+                    session.say_goodbye(code, reason, now, limits, owner)
+                });
+                self.carry_out(id, next);
+            }
+        }
+    }
+
+    /// Drops those that have not become subscribers.
+    pub(super) fn drop_unfinished(&mut self) {
+        let strangers: Vec<u32> = self
+            .slab
+            .iter()
+            .filter(|(_, c)| !c.session.is_open() && !c.is_finishing)
+            .map(|(id, _)| id)
+            .collect();
+        strangers.into_iter().for_each(|id| self.drop_connection(id));
+    }
+
+    fn give_up(&mut self, id: u32, code: u16, reason: &str, cause: EndCause) {
+        if self.slab.get(id).is_some() {
+            let next = self.with_session(id, |session, now, limits, owner| {
+                session.give_up(code, reason, cause, now, limits, owner)
+            });
+            self.carry_out(id, next);
+        }
+    }
+
+    fn with_session<R>(
+        &mut self,
+        id: u32,
+        act: impl FnOnce(&mut Session, u32, &SessionLimits, &mut Owner<'_>) -> R,
+    ) -> R {
+        let connection = &mut self.slab[id];
+        let mut owner = Owner {
+            id,
+            fanout: &mut self.fanout,
+            topics: &mut self.topics,
+            has_streams: &mut connection.has_streams,
+            counters: &self.counters,
+        };
+        act(&mut connection.session, self.now, &self.limits, &mut owner)
+    }
+
+    fn carry_out(&mut self, id: u32, next: Next) {
+        match next {
+            Next::Continue | Next::HandOff => {}
+            Next::Finish => {
+                let connection = &mut self.slab[id];
+                if !std::mem::replace(&mut connection.is_finishing, true) {
+                    self.finishing.push(id);
+                    if connection.session.end_cause() == Some(EndCause::SlowConsumer) {
+                        Counters::bump(&self.counters.slow_consumers);
+                    }
+                }
+            }
+            Next::Drop => return self.drop_connection(id),
+        }
+        self.arm(id);
+    }
+
+    /// Shuts or drops a connection that has written everything; false when it needs no more looking after here.
+    fn is_still_finishing(&mut self, id: u32) -> bool {
+        let Some(connection) = self.slab.get_mut(id).filter(|connection| connection.is_finishing) else {
+            return false;
+        };
+        if !self.fanout.is_drained(id) {
+            return true;
+        }
+        // The peer gets our end of stream behind our last byte; its own is then awaited, up to the session's deadline.
+        // Closing at once would turn into a reset where something of the peer's is unread, and destroy our last bytes.
+        if connection.is_at_end || connection.socket.shutdown(Shutdown::Write).is_err() {
+            self.drop_connection(id);
+        } else {
+            connection.is_shut = true;
+            connection.session.on_all_said(self.now, &self.limits);
+            self.arm(id);
+        }
+        false
+    }
+
+    pub(super) fn drop_connection(&mut self, id: u32) {
+        let Some(connection) = self.slab.get(id) else {
+            return;
+        };
+        if !self.fanout.is_drained(id) {
+            net::reset_on_close(&connection.socket);
+        }
+        if let Some(cause) = connection.session.end_cause() {
+            tracing::debug!(connection = id, ?cause, "closed");
+        }
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: u32) -> Option<Connection> {
+        self.wheel.cancel(id);
+        self.fanout.remove(id);
+        let mut connection = self.slab.remove(id)?;
+        count_subscriber(&mut connection.has_streams, false, &self.counters);
+        Some(connection)
+    }
+
+    fn arm(&mut self, id: u32) {
+        let deadline = self.slab[id].session.deadline(&self.limits);
+        if self.wheel.deadline(id) != Some(deadline) {
+            self.wheel.arm(id, deadline);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The feed thread: plays a capture to the market thread at its pace, and keeps the market's time going in between.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use depthcast_feed_sim::capture::{CaptureHead, Finish, Next, Record, Replay};
+use depthcast_wire::json::Symbol;
+
+use super::counters::Counters;
+use super::messages::{FeedMessage, FeedSymbol};
+use crate::os::clock::Clock;
+
+/// Messages that wait for the market thread at most: bursts of a busy feed, and little enough memory that a replay at
+/// full speed stays close to what its subscribers have taken.
+pub const FEED_MESSAGES_MAX: usize = 1024;
+
+/// The longest sleep: every cadence of a quiet market still ticks on time, the shortest being 10 ms.
+const SLEEP_MAX: Duration = Duration::from_millis(5);
+
+/// How long the market's time goes on after the last record, in recorded time: past the next tick of every cadence.
+const AFTERWARDS_US: i64 = 1_100_000;
+
+/// Recorded time that passes at a step after the last record.
+const AFTERWARDS_STEP_US: i64 = 10_000;
+
+/// How often a symbol's depth is assumed to come where no stream of the capture tells: at least as often as any cadence.
+const CADENCE_UNKNOWN_MS: u32 = 0;
+
+/// How a feed ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedEnd {
+    /// Its market stands still from now on.
+    Hold,
+    /// The engine is to end: everything was played.
+    Exit,
+    /// It broke; the engine goes on without it.
+    Failed,
+    /// The engine ends.
+    Stopped,
+}
+
+/// The feed of a recorded market.
+pub struct CaptureFeed {
+    replay: Replay,
+    market: Sender<FeedMessage>,
+    counters: Arc<Counters>,
+    stop: Arc<AtomicBool>,
+    clock: Clock,
+    symbols: HashMap<Symbol, usize>,
+}
+
+/// The market thread has ended.
+struct MarketEnded;
+
+impl CaptureFeed {
+    /// A feed that plays `replay` to `market` until its end or until `stop` is set.
+    pub fn new(
+        replay: Replay,
+        market: Sender<FeedMessage>,
+        counters: Arc<Counters>,
+        stop: Arc<AtomicBool>,
+    ) -> CaptureFeed {
+        CaptureFeed {
+            replay,
+            market,
+            counters,
+            stop,
+            clock: Clock::start(),
+            symbols: HashMap::new(),
+        }
+    }
+
+    /// Plays the capture; to be run on a thread of its own.
+    pub fn run(mut self) -> FeedEnd {
+        self.play().unwrap_or(FeedEnd::Stopped)
+    }
+
+    fn play(&mut self) -> Result<FeedEnd, MarketEnded> {
+        self.begin_epoch()?;
+        while !self.stop.load(Ordering::Relaxed) {
+            let now_ns = self.clock.now_ns();
+            match self.replay.poll(now_ns) {
+                Ok(Next::Record(record)) => self.pass_on(record)?,
+                Ok(Next::Wait(until_ns)) => {
+                    std::thread::sleep(Duration::from_nanos(until_ns - now_ns).min(SLEEP_MAX));
+                    self.tell_time()?;
+                }
+                Ok(Next::AwaitSubscribers(_)) => {
+                    std::thread::sleep(SLEEP_MAX);
+                    let subscribers = self.counters.subscribers.load(Ordering::Relaxed);
+                    self.replay
+                        .note_subscribers(u32::try_from(subscribers).unwrap_or(u32::MAX));
+                }
+                Ok(Next::Rewound { epoch }) => {
+                    tracing::info!(epoch, "the capture starts over");
+                    self.begin_epoch()?;
+                }
+                Ok(Next::End(finish)) => {
+                    self.let_last_ticks_come()?;
+                    return Ok(match finish {
+                        Finish::Hold => FeedEnd::Hold,
+                        Finish::Exit => FeedEnd::Exit,
+                        Finish::Failed => FeedEnd::Failed,
+                    });
+                }
+                Err(error) => self.send(FeedMessage::Break {
+                    reason: error.to_string(),
+                })?,
+            }
+        }
+        Ok(FeedEnd::Stopped)
+    }
+
+    fn begin_epoch(&mut self) -> Result<(), MarketEnded> {
+        let symbols = feed_symbols(self.replay.head());
+        self.symbols = symbols
+            .iter()
+            .enumerate()
+            .filter_map(|(index, symbol)| Some((Symbol::new(symbol.instrument.name())?, index)))
+            .collect();
+        self.send(FeedMessage::Epoch(symbols))
+    }
+
+    fn pass_on(&mut self, record: Record) -> Result<(), MarketEnded> {
+        let Some(&symbol) = self.symbols.get(&record.symbol) else {
+            tracing::warn!(
+                symbol = record.symbol.as_str(),
+                line = record.line_number,
+                "a symbol that the first part of the capture does not have is passed over"
+            );
+            return Ok(());
+        };
+        let (at_us, line) = (micros(record.at_ns), record.line_number);
+        self.send(FeedMessage::Event {
+            symbol,
+            at_us,
+            line,
+            event: record.event,
+        })
+    }
+
+    fn tell_time(&mut self) -> Result<(), MarketEnded> {
+        match self.replay.recorded_now_ns(self.clock.now_ns()) {
+            Some(recorded_ns) => self.send(FeedMessage::Time(micros(recorded_ns))),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the cadences that wait for a tick have it, then leaves the market's time standing.
+    fn let_last_ticks_come(&mut self) -> Result<(), MarketEnded> {
+        let Some(last_ns) = self.replay.recorded_now_ns(self.clock.now_ns()) else {
+            return Ok(());
+        };
+        let last_us = micros(last_ns);
+        let mut at_us = last_us;
+        while at_us < last_us + AFTERWARDS_US {
+            at_us += AFTERWARDS_STEP_US;
+            self.send(FeedMessage::Time(at_us))?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: FeedMessage) -> Result<(), MarketEnded> {
+        self.market.send(message).map_err(|_| MarketEnded)
+    }
+}
+
+/// The symbols of a capture as a feed announces them.
+pub fn feed_symbols(head: &CaptureHead) -> Vec<FeedSymbol> {
+    head.symbols
+        .iter()
+        .map(|symbol| FeedSymbol {
+            instrument: Arc::new(symbol.instrument.clone()),
+            depth_cadence_ms: symbol.depth_cadence_ms.unwrap_or(CADENCE_UNKNOWN_MS),
+        })
+        .collect()
+}
+
+fn micros(ns: u64) -> i64 {
+    i64::try_from(ns / 1000).unwrap_or(i64::MAX)
+}

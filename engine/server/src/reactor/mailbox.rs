@@ -1,0 +1,116 @@
+//! Bounded mailboxes of the workers, with coalesced wake-ups: however many messages wait, a worker that sleeps in its
+//! poll is woken once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use mio::Waker;
+
+/// Messages that wait for one worker at most. A batch holds what one burst of the feed made; at 100 ticks a second this
+/// is seconds of them, past which the worker is overloaded and the sender must wait or merge.
+pub const MAILBOX_MAX: usize = 512;
+
+/// The sending side; any number of threads may hold one.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    sender: Sender<T>,
+    waker: Arc<Waker>,
+    /// A wake-up is on its way, or the worker is looking already.
+    awake: Arc<AtomicBool>,
+}
+
+/// The worker's side.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    receiver: Receiver<T>,
+    awake: Arc<AtomicBool>,
+}
+
+/// The worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker has ended")]
+pub struct WorkerEnded;
+
+/// A mailbox of [`MAILBOX_MAX`] messages whose receiver is woken by `waker`.
+pub fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Inbox<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
+    let awake = Arc::new(AtomicBool::new(false));
+    (
+        Mailbox {
+            sender,
+            waker: Arc::new(waker),
+            awake: awake.clone(),
+        },
+        Inbox { receiver, awake },
+    )
+}
+
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Mailbox {
+            sender: self.sender.clone(),
+            waker: self.waker.clone(),
+            awake: self.awake.clone(),
+        }
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Puts a message in, waiting while the mailbox is full. Only for senders that the worker never waits for.
+    pub fn send(&self, message: T) -> Result<(), WorkerEnded> {
+        self.sender.send(message).map_err(|_| WorkerEnded)?;
+        // After the message, so that a worker that is woken, or was looking already, finds it.
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            self.waker.wake().map_err(|_| WorkerEnded)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Call on a wake-up, before taking: a message that comes after this wakes again.
+    pub fn acknowledge(&self) {
+        // Acquire pairs with the sender's release: what was put in before its swap is seen by the takes that follow.
+        self.awake.swap(false, Ordering::AcqRel);
+    }
+
+    /// The next message, if one waits.
+    pub fn take(&self) -> Result<T, TryRecvError> {
+        self.receiver.try_recv()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_message_arrives_and_a_sleeper_is_woken() {
+        let mut poll = mio::Poll::new().unwrap();
+        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let senders: Vec<_> = (0..3)
+            .map(|thread| {
+                let mailbox = mailbox.clone();
+                std::thread::spawn(move || (0..10_000).for_each(|n| mailbox.send((thread, n)).unwrap()))
+            })
+            .collect();
+        let mut next = [0; 3];
+        let mut events = mio::Events::with_capacity(4);
+        while next != [10_000; 3] {
+            // A lost wake-up would leave the senders waiting in front of a full mailbox until this times out.
+            poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+            assert!(!events.is_empty(), "woken while messages are missing: {next:?}");
+            inbox.acknowledge();
+            while let Ok((thread, n)) = inbox.take() {
+                let expected: &mut i32 = &mut next[thread];
+                assert_eq!(n, *expected);
+                *expected += 1;
+            }
+        }
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        drop(inbox);
+        assert_eq!(mailbox.send((0, 0)), Err(WorkerEnded));
+    }
+}

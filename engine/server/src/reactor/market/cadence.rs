@@ -1,0 +1,171 @@
+//! When streams tick. All cadences share one epoch of time, multiples of their period since 1970, so that every
+//! 1000 ms tick is also a 100 ms tick; and each book remembers at which id each window of time began, so that a stream
+//! sends the same `U..u` whoever joined it when.
+
+use depthcast_wire::stream::Cadence;
+
+/// Cadences that tick; 0 ms emits on arrival.
+const TICKING: [Cadence; 7] = [
+    Cadence::Ms10,
+    Cadence::Ms20,
+    Cadence::Ms50,
+    Cadence::Ms100,
+    Cadence::Ms250,
+    Cadence::Ms500,
+    Cadence::Ms1000,
+];
+
+/// Every tick of any cadence is a multiple of this, microseconds.
+const TICK_US: i64 = 10_000;
+
+/// Every this often all cadences tick at once, microseconds.
+const ALL_TICK_US: i64 = 1_000_000;
+
+/// A moment at which some cadences tick: a multiple of [`TICK_US`], microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tick(pub(super) i64);
+
+impl Tick {
+    /// Whether `cadence` ticks now.
+    pub(super) fn is_of(self, cadence: Cadence) -> bool {
+        let period = period_us(cadence);
+        period > 0 && self.0 % period == 0
+    }
+}
+
+fn period_us(cadence: Cadence) -> i64 {
+    i64::from(cadence.millis()) * 1000
+}
+
+/// The feed's time, cut into ticks.
+#[derive(Debug, Default)]
+pub(super) struct TickClock {
+    /// Time has come this far; None before the first event.
+    now_us: Option<i64>,
+    /// Up to here something may still be due: one full second past the last tick that had work.
+    quiet_from_us: i64,
+}
+
+impl TickClock {
+    /// The next tick at or before `to_us`. Call until None: then time has come to `to_us`. Ticks of a quiet stretch,
+    /// in which no book has changed since all cadences ticked, are passed over.
+    pub(super) fn next_tick(&mut self, to_us: i64) -> Option<Tick> {
+        let now = match self.now_us {
+            None => {
+                self.now_us = Some(to_us);
+                self.quiet_from_us = to_us + ALL_TICK_US;
+                return None;
+            }
+            Some(now) => now,
+        };
+        let next = (now.div_euclid(TICK_US) + 1) * TICK_US;
+        if next > to_us || next > self.quiet_from_us + TICK_US {
+            if to_us > now {
+                self.now_us = Some(to_us);
+            }
+            // The caller handles what happened at `to_us` now: all cadences are due once more after that.
+            self.quiet_from_us = self.quiet_from_us.max(to_us + ALL_TICK_US);
+            return None;
+        }
+        self.now_us = Some(next);
+        Some(Tick(next))
+    }
+}
+
+/// For one book: at which id the window of each cadence began in which the book last changed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WindowMarks {
+    marks: [Mark; TICKING.len()],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Number of the window: time divided by the period.
+    window: i64,
+    /// The book's id before the window's first change.
+    id_before: u64,
+}
+
+impl WindowMarks {
+    /// A book whose first id is `id`, known since `at_us`: nothing before that is ever part of a difference.
+    pub(super) fn begin(at_us: i64, id: u64) -> WindowMarks {
+        let marks = TICKING.map(|cadence| Mark {
+            window: at_us.div_euclid(period_us(cadence)),
+            id_before: id,
+        });
+        WindowMarks { marks }
+    }
+
+    /// The book, which stands at `id_before`, is about to change at `at_us`.
+    pub(super) fn on_change(&mut self, at_us: i64, id_before: u64) {
+        for (mark, cadence) in self.marks.iter_mut().zip(TICKING) {
+            let window = at_us.div_euclid(period_us(cadence));
+            if window > mark.window {
+                *mark = Mark { window, id_before };
+            }
+        }
+    }
+
+    /// The id from which the difference of the window that ends with this tick counts; None when the book did not
+    /// change in it.
+    pub(super) fn since(&self, tick: Tick, cadence: Cadence) -> Option<u64> {
+        let at = TICKING.iter().position(|&ticking| ticking == cadence)?;
+        let ended = tick.0.div_euclid(period_us(cadence)) - 1;
+        (self.marks[at].window == ended).then_some(self.marks[at].id_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks(clock: &mut TickClock, to_us: i64) -> Vec<i64> {
+        std::iter::from_fn(|| clock.next_tick(to_us))
+            .map(|tick| tick.0)
+            .collect()
+    }
+
+    #[test]
+    fn ticks_are_multiples_and_each_comes_once() {
+        let mut clock = TickClock::default();
+        assert_eq!(ticks(&mut clock, 1_005_000), []);
+        assert_eq!(ticks(&mut clock, 1_009_999), []);
+        assert_eq!(ticks(&mut clock, 1_010_000), [1_010_000]);
+        assert_eq!(ticks(&mut clock, 1_035_000), [1_020_000, 1_030_000]);
+        assert_eq!(ticks(&mut clock, 1_035_000), []);
+        assert_eq!(ticks(&mut clock, 1_000_000), [], "time does not go back");
+        assert_eq!(ticks(&mut clock, 1_040_000), [1_040_000]);
+    }
+
+    #[test]
+    fn a_quiet_day_is_passed_over_after_all_cadences_ticked() {
+        let mut clock = TickClock::default();
+        ticks(&mut clock, 5_000);
+        let day = ticks(&mut clock, 86_400_000_000);
+        assert!(day.len() <= 102, "{}", day.len());
+        assert!(day.iter().any(|&at| Tick(at).is_of(Cadence::Ms1000)));
+        assert_eq!(ticks(&mut clock, 86_400_010_000), [86_400_010_000]);
+    }
+
+    #[test]
+    fn a_window_counts_from_the_id_before_its_first_change() {
+        let mut marks = WindowMarks::begin(0, 10);
+        assert_eq!(marks.since(Tick(100_000), Cadence::Ms100), Some(10));
+        marks.on_change(120_000, 10);
+        marks.on_change(150_000, 15);
+        marks.on_change(230_000, 20);
+        assert_eq!(
+            marks.since(Tick(200_000), Cadence::Ms100),
+            None,
+            "asked too late: a later window began"
+        );
+        assert_eq!(marks.since(Tick(300_000), Cadence::Ms100), Some(20));
+        assert_eq!(marks.since(Tick(250_000), Cadence::Ms250), Some(10));
+        assert_eq!(
+            marks.since(Tick(400_000), Cadence::Ms100),
+            None,
+            "nothing changed"
+        );
+        assert_eq!(marks.since(Tick(1_000_000), Cadence::Ms1000), Some(10));
+    }
+}

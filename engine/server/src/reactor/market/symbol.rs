@@ -1,0 +1,300 @@
+//! One symbol: its book, the rules that keep it in step with its feed, and what is published of it.
+
+use std::sync::Arc;
+
+use depthcast_market::book::{Book, BookError, BookLimits};
+use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Trade};
+use depthcast_market::instrument::Instrument;
+use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict};
+use depthcast_wire::json::encode as json;
+use depthcast_wire::sbe::{EncodeError, encode as sbe};
+use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
+
+use super::cadence::{Tick, WindowMarks};
+use super::channel::{Channels, Content, Outlet};
+use super::frames::{EventFrames, Format, Outbox};
+use super::{DepthAnswer, FeedSymbol};
+use crate::session::encoding::Encoding;
+
+/// Updates kept while a snapshot is awaited: a minute of a busy symbol at 100 a second. Past it the oldest go, and a
+/// snapshot must then be as new as those that are left.
+const BUFFERED_UPDATES_MAX: usize = 6_000;
+
+/// Why a symbol's book cannot be trusted any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FeedFault {
+    /// The ids do not continue.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The update cannot be applied.
+    #[error(transparent)]
+    Book(#[from] BookError),
+}
+
+#[derive(Debug)]
+pub(super) struct Symbol {
+    instrument: Arc<Instrument>,
+    name: SymbolName,
+    feed_cadence_ms: u32,
+    book: Book,
+    sync: BookSync,
+    marks: WindowMarks,
+    /// The newest event time that the feed has given, for events that carry none.
+    event_time_us: i64,
+    channels: Channels,
+    diff: DepthUpdate,
+    top: BookSnapshot,
+}
+
+impl Symbol {
+    pub(super) fn new(symbol: &FeedSymbol) -> Symbol {
+        let lower = symbol.instrument.name().to_ascii_lowercase();
+        Symbol {
+            name: SymbolName::new(&lower).expect("an instrument's name is a symbol name"),
+            instrument: symbol.instrument.clone(),
+            feed_cadence_ms: symbol.depth_cadence_ms,
+            book: Book::new(BookLimits::default()),
+            sync: BookSync::new(BUFFERED_UPDATES_MAX),
+            marks: WindowMarks::default(),
+            event_time_us: 0,
+            channels: Channels::default(),
+            diff: DepthUpdate::default(),
+            top: BookSnapshot::default(),
+        }
+    }
+
+    pub(super) fn instrument(&self) -> &Arc<Instrument> {
+        &self.instrument
+    }
+
+    /// The name as streams have it: lower case.
+    pub(super) fn stream_name(&self) -> SymbolName {
+        self.name
+    }
+
+    pub(super) fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
+        let ticks = name
+            .cadence(encoding.is_sbe())
+            .filter(|c| c.millis() > self.feed_cadence_ms);
+        let kind = match name.kind {
+            // Two names of the same events.
+            StreamKind::BestBidAsk => StreamKind::BookTicker,
+            kind => kind,
+        };
+        self.channels
+            .attach(outlet, name, encoding, Content { kind, ticks });
+    }
+
+    pub(super) fn detach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
+        self.channels.detach(outlet, name, encoding);
+    }
+
+    /// The book is not to be trusted until the next snapshot.
+    pub(super) fn mark_stale(&mut self) {
+        self.sync.reset();
+    }
+
+    pub(super) fn depth(&self, limit: usize) -> DepthAnswer {
+        if !self.sync.is_synced() {
+            return DepthAnswer::Stale;
+        }
+        let mut top = BookSnapshot::default();
+        self.book.snapshot(limit, &mut top);
+        DepthAnswer::Book(self.instrument.clone(), top)
+    }
+
+    pub(super) fn on_depth(
+        &mut self,
+        update: &DepthUpdate,
+        at_us: i64,
+        outbox: &mut Outbox,
+    ) -> Result<(), FeedFault> {
+        self.event_time_us = self.event_time_us.max(update.event_time_us);
+        match self.sync.on_update(update)? {
+            UpdateVerdict::Apply => self.apply(update, at_us, outbox),
+            UpdateVerdict::Buffered | UpdateVerdict::Old => Ok(()),
+        }
+    }
+
+    pub(super) fn on_snapshot(
+        &mut self,
+        snapshot: &BookSnapshot,
+        at_us: i64,
+        outbox: &mut Outbox,
+    ) -> Result<(), FeedFault> {
+        if self.sync.is_synced() || self.sync.on_snapshot(snapshot.last_id) != SnapshotVerdict::Load {
+            return Ok(());
+        }
+        if self.book.is_loaded() {
+            let before = self.book.last_id();
+            self.marks.on_change(at_us, before);
+            self.book.resync(snapshot).inspect_err(|_| self.sync.reset())?;
+            if self.book.diff_since(before, &mut self.diff).is_ok() && self.diff.last_id > before {
+                self.diff.event_time_us = self.event_time_us;
+                let diff = std::mem::take(&mut self.diff);
+                self.publish_depth(&diff, outbox);
+                self.diff = diff;
+            }
+        } else {
+            self.book.load(snapshot).inspect_err(|_| self.sync.reset())?;
+            self.marks = WindowMarks::begin(at_us, snapshot.last_id);
+        }
+        while let Some(update) = self.sync.pop_ready()? {
+            self.apply(&update, at_us, outbox)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_best_bid_ask(&mut self, mut best: BestBidAsk, at_us: i64, outbox: &mut Outbox) {
+        let known = if self.event_time_us > 0 {
+            self.event_time_us
+        } else {
+            at_us
+        };
+        let event_time_us = *best.event_time_us.get_or_insert(known);
+        let instrument = &self.instrument;
+        let mut frames = EventFrames::default();
+        for channel in self
+            .channels
+            .on_arrival()
+            .filter(|c| c.content.kind == StreamKind::BookTicker)
+        {
+            outbox.publish(channel, &mut frames, |format, out| match format {
+                Format::Json(_) => json::book_ticker(out, instrument, &best),
+                Format::Sbe => {
+                    encoded(
+                        sbe::best_bid_ask(out, instrument, event_time_us, &best),
+                        instrument,
+                    );
+                }
+            });
+        }
+    }
+
+    pub(super) fn on_trade(&mut self, trade: &Trade, outbox: &mut Outbox) {
+        self.event_time_us = self.event_time_us.max(trade.event_time_us);
+        let instrument = &self.instrument;
+        let mut frames = EventFrames::default();
+        for channel in self
+            .channels
+            .on_arrival()
+            .filter(|c| c.content.kind == StreamKind::Trade)
+        {
+            outbox.publish(channel, &mut frames, |format, out| match format {
+                Format::Json(unit) => json::trade(out, instrument, unit, trade),
+                Format::Sbe => encoded(sbe::trades(out, instrument, &[*trade]), instrument),
+            });
+        }
+    }
+
+    /// Emits what ticks at `tick`, if the book changed in the window that ends with it.
+    pub(super) fn on_tick(&mut self, tick: Tick, outbox: &mut Outbox) {
+        if !self.sync.is_synced() {
+            return;
+        }
+        let instrument = &self.instrument;
+        // Channels of one cadence share one difference and its frames.
+        let mut made: Vec<(Cadence, EventFrames)> = Vec::new();
+        for (channel, cadence) in self
+            .channels
+            .ticking()
+            .filter(|(_, cadence)| tick.is_of(*cadence))
+        {
+            let Some(since) = self.marks.since(tick, cadence) else {
+                continue;
+            };
+            if since == self.book.last_id() {
+                continue;
+            }
+            match channel.content.kind {
+                StreamKind::PartialDepth(levels) => {
+                    self.book.snapshot(levels.count(), &mut self.top);
+                    let (top, at) = (&self.top, self.book.event_time_us());
+                    outbox.publish(channel, &mut EventFrames::default(), |format, out| {
+                        encode_partial(format, out, instrument, at, top);
+                    });
+                }
+                _ => {
+                    if self.diff.first_id != since + 1 || self.diff.last_id != self.book.last_id() {
+                        if let Err(error) = self.book.diff_since(since, &mut self.diff) {
+                            // More levels were removed within one tick than the book remembers.
+                            tracing::error!(symbol = instrument.name(), %error, "a depth tick was lost");
+                            continue;
+                        }
+                        self.diff.event_time_us = self.book.event_time_us();
+                    }
+                    let frames = match made.iter().position(|(made, _)| *made == cadence) {
+                        Some(at) => &mut made[at].1,
+                        None => {
+                            made.push((cadence, EventFrames::default()));
+                            &mut made.last_mut().expect("just pushed").1
+                        }
+                    };
+                    let diff = &self.diff;
+                    outbox.publish(channel, frames, |format, out| {
+                        encode_diff(format, out, instrument, diff)
+                    });
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, update: &DepthUpdate, at_us: i64, outbox: &mut Outbox) -> Result<(), FeedFault> {
+        self.marks.on_change(at_us, self.book.last_id());
+        self.book.apply(update).inspect_err(|_| self.sync.reset())?;
+        self.publish_depth(update, outbox);
+        Ok(())
+    }
+
+    /// Publishes a change to the channels that do not wait for a tick.
+    fn publish_depth(&mut self, update: &DepthUpdate, outbox: &mut Outbox) {
+        let instrument = &self.instrument;
+        let mut frames = EventFrames::default();
+        for channel in self.channels.on_arrival() {
+            match channel.content.kind {
+                StreamKind::Depth => {
+                    outbox.publish(channel, &mut frames, |format, out| {
+                        encode_diff(format, out, instrument, update);
+                    });
+                }
+                StreamKind::PartialDepth(levels) => {
+                    self.book.snapshot(levels.count(), &mut self.top);
+                    let top = &self.top;
+                    outbox.publish(channel, &mut EventFrames::default(), |format, out| {
+                        encode_partial(format, out, instrument, update.event_time_us, top);
+                    });
+                }
+                StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::Trade => {}
+            }
+        }
+    }
+}
+
+fn encode_diff(format: Format, out: &mut Vec<u8>, instrument: &Instrument, diff: &DepthUpdate) {
+    match format {
+        Format::Json(unit) => json::depth_update(out, instrument, unit, diff),
+        Format::Sbe => encoded(sbe::depth_diff(out, instrument, diff), instrument),
+    }
+}
+
+fn encode_partial(
+    format: Format,
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    event_time_us: i64,
+    top: &BookSnapshot,
+) {
+    match format {
+        Format::Json(_) => json::partial_depth(out, instrument, top),
+        Format::Sbe => encoded(
+            sbe::depth_snapshot(out, instrument, event_time_us, top),
+            instrument,
+        ),
+    }
+}
+
+fn encoded(result: Result<(), EncodeError>, instrument: &Instrument) {
+    if let Err(error) = result {
+        tracing::error!(symbol = instrument.name(), %error, "an event does not fit its SBE message");
+    }
+}

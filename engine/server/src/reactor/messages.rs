@@ -1,0 +1,142 @@
+//! What the threads say to each other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use depthcast_market::event::{BookSnapshot, MarketEvent};
+use depthcast_market::instrument::Instrument;
+use depthcast_wire::stream::{StreamName, SymbolName};
+
+use crate::session::encoding::Encoding;
+
+/// A worker's own name for a topic: its key, and a generation that tells a reused key from its predecessor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TopicToken {
+    /// The worker's topic.
+    pub topic: u32,
+    /// Which topic under that key.
+    pub generation: u32,
+}
+
+/// A message that is ready to be sent, WebSocket header included, shared by all who get it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Where it belongs.
+    pub token: TopicToken,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// From the market thread to a worker.
+#[derive(Debug)]
+pub enum WorkerMessage {
+    /// Frames in the order in which they are to be delivered.
+    Batch(Vec<Frame>),
+    /// The feed began anew: close every subscriber with 1012, since what it knows is of another history.
+    EndEpoch {
+        /// The close's reason.
+        reason: &'static str,
+    },
+    /// Close every connection with 1001 and end.
+    Stop {
+        /// Without what the connections are owed still; else after it.
+        at_once: bool,
+    },
+}
+
+/// From workers and the admin thread to the market thread.
+#[derive(Debug)]
+pub enum MarketRequest {
+    /// A worker wants the frames of a topic from the next one on.
+    Want {
+        /// The worker's number.
+        worker: usize,
+        /// Its name for the topic.
+        token: TopicToken,
+        /// The stream.
+        name: StreamName,
+        /// How it is written.
+        encoding: Encoding,
+    },
+    /// The worker wants them no more.
+    Unwant {
+        /// The worker's number.
+        worker: usize,
+        /// Its name for the topic.
+        token: TopicToken,
+        /// The stream.
+        name: StreamName,
+        /// How it is written.
+        encoding: Encoding,
+    },
+    /// The top of a book as it is now.
+    Depth {
+        /// The symbol, upper case.
+        symbol: SymbolName,
+        /// Levels a side.
+        limit: usize,
+        /// Where the answer goes.
+        reply: tokio::sync::oneshot::Sender<DepthAnswer>,
+    },
+    /// All instruments.
+    Instruments {
+        /// Where the answer goes.
+        reply: tokio::sync::oneshot::Sender<Vec<Arc<Instrument>>>,
+    },
+    /// End the thread.
+    Stop,
+}
+
+/// From a worker to the admin thread: a connection whose request is not a subscriber's.
+#[derive(Debug)]
+pub struct HandedOff {
+    /// Its socket.
+    pub socket: std::net::TcpStream,
+    /// What was read from it so far.
+    pub head: Vec<u8>,
+}
+
+/// What the market thread says of a book.
+#[derive(Debug)]
+pub enum DepthAnswer {
+    /// Its top.
+    Book(Arc<Instrument>, BookSnapshot),
+    /// The symbol exists but its book is stale or not there yet.
+    Stale,
+    /// There is no such symbol.
+    UnknownSymbol,
+}
+
+/// A symbol as its feed announces it.
+#[derive(Clone, Debug)]
+pub struct FeedSymbol {
+    /// Name, precision and filters.
+    pub instrument: Arc<Instrument>,
+    /// How often the feed gives a depth event: streams of this cadence and shorter ones emit on arrival.
+    pub depth_cadence_ms: u32,
+}
+
+/// From a feed to the market thread. Times are the feed's own (a replay's are the recorded ones), microseconds.
+#[derive(Debug)]
+pub enum FeedMessage {
+    /// A history begins: these are its symbols, all books are unknown. Sent first, and again when ids go back.
+    Epoch(Vec<FeedSymbol>),
+    /// Something happened to one symbol.
+    Event {
+        /// Its place in the list of the epoch.
+        symbol: usize,
+        /// When it was received.
+        at_us: i64,
+        /// Where in the feed, for error messages: a line of a capture.
+        line: u64,
+        /// What happened.
+        event: MarketEvent,
+    },
+    /// Time has passed without an event.
+    Time(i64),
+    /// The feed broke: no book can be trusted until its next snapshot.
+    Break {
+        /// Why, for the log.
+        reason: String,
+    },
+}

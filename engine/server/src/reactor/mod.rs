@@ -1,0 +1,18 @@
+//! The threads and what crosses between them: workers that own connections, the market thread that owns books, the feed
+//! thread that reads a market, and the bounded mailboxes by which they reach each other.
+//!
+//! ```text
+//! feed thread --FeedMessage--> market thread --Batch--> worker threads --bytes--> subscribers
+//!                                   ^  ^----MarketRequest----'
+//!                                   '-------MarketRequest---- admin thread
+//! ```
+
+pub mod counters;
+pub mod feed;
+pub mod mailbox;
+pub mod market;
+pub mod messages;
+pub mod worker;
+
+mod connections;
+mod topics;

@@ -1,0 +1,145 @@
+//! A worker's table of topics: which stream in which encoding goes by which key, and what the market thread has still to
+//! be told of it.
+
+use std::collections::HashMap;
+
+use crossbeam_channel::{Sender, TrySendError};
+use depthcast_wire::stream::StreamName;
+
+use super::messages::{MarketRequest, TopicToken};
+use crate::fanout::{Fanout, FanoutError, TopicId};
+use crate::session::encoding::Encoding;
+
+#[derive(Clone, Copy, Debug)]
+struct Topic {
+    name: StreamName,
+    encoding: Encoding,
+    generation: u32,
+}
+
+/// The topics that connections of one worker want.
+#[derive(Debug)]
+pub(super) struct Topics {
+    worker: usize,
+    by_key: HashMap<(StreamName, Encoding), TopicId>,
+    /// By topic id.
+    topics: Vec<Option<Topic>>,
+    generation: u32,
+    market: Sender<MarketRequest>,
+    /// Requests that the market's mailbox had no room for, in order. At most two for each topic there can be.
+    unsent: std::collections::VecDeque<MarketRequest>,
+}
+
+impl Topics {
+    pub(super) fn new(worker: usize, market: Sender<MarketRequest>) -> Topics {
+        Topics {
+            worker,
+            by_key: HashMap::new(),
+            topics: Vec::new(),
+            generation: 0,
+            market,
+            unsent: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// The topics of `names` in `encoding`, sorted; those that were not there are made and asked for.
+    pub(super) fn resolve(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        fanout: &mut Fanout,
+    ) -> Result<Vec<TopicId>, FanoutError> {
+        let mut ids = Vec::with_capacity(names.len());
+        for &name in names {
+            ids.push(match self.by_key.get(&(name, encoding)) {
+                Some(&id) => id,
+                None => self.create(name, encoding, fanout)?,
+            });
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// The stream of a topic.
+    pub(super) fn name(&self, id: TopicId) -> Option<StreamName> {
+        self.topics
+            .get(id as usize)
+            .copied()
+            .flatten()
+            .map(|topic| topic.name)
+    }
+
+    /// The topic a frame is for, unless nobody has wanted it for a while.
+    pub(super) fn find(&self, token: TopicToken) -> Option<TopicId> {
+        let topic = self.topics.get(token.topic as usize)?.as_ref()?;
+        (topic.generation == token.generation).then_some(token.topic)
+    }
+
+    /// Forgets a topic that nobody wants any more.
+    pub(super) fn on_idle(&mut self, id: TopicId) {
+        let Some(topic) = self.topics.get_mut(id as usize).and_then(Option::take) else {
+            return;
+        };
+        self.by_key.remove(&(topic.name, topic.encoding));
+        let token = TopicToken {
+            topic: id,
+            generation: topic.generation,
+        };
+        let (name, encoding) = (topic.name, topic.encoding);
+        self.ask(MarketRequest::Unwant {
+            worker: self.worker,
+            token,
+            name,
+            encoding,
+        });
+    }
+
+    /// Tells the market thread what its full mailbox had no room for. True when all is told.
+    pub(super) fn flush(&mut self) -> bool {
+        while let Some(request) = self.unsent.pop_front() {
+            if let Err(TrySendError::Full(request)) = self.market.try_send(request) {
+                self.unsent.push_front(request);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn create(
+        &mut self,
+        name: StreamName,
+        encoding: Encoding,
+        fanout: &mut Fanout,
+    ) -> Result<TopicId, FanoutError> {
+        let id = fanout.create_topic()?;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        if self.topics.len() <= id as usize {
+            self.topics.resize(id as usize + 1, None);
+        }
+        self.topics[id as usize] = Some(Topic {
+            name,
+            encoding,
+            generation,
+        });
+        self.by_key.insert((name, encoding), id);
+        let token = TopicToken {
+            topic: id,
+            generation,
+        };
+        self.ask(MarketRequest::Want {
+            worker: self.worker,
+            token,
+            name,
+            encoding,
+        });
+        Ok(id)
+    }
+
+    fn ask(&mut self, request: MarketRequest) {
+        // Behind those that wait already: a Want must not overtake the Unwant before it.
+        self.unsent.push_back(request);
+        self.flush();
+    }
+}

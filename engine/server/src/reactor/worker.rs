@@ -1,0 +1,328 @@
+//! A worker: one thread with a poll, a listener and connections of its own. It accepts, reads, takes batches from its
+//! mailbox, flushes and runs timers, each in bounded slices, so that none of them holds up the others for long.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use depthcast_wire::ws::CloseCode;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use tokio::sync::mpsc;
+
+use super::connections::Connections;
+use super::counters::Counters;
+use super::mailbox::{Inbox, Mailbox, mailbox};
+use super::messages::{HandedOff, MarketRequest, WorkerMessage};
+use super::topics::Topics;
+use crate::fanout::{Fanout, FanoutLimits};
+use crate::os::clock::Clock;
+use crate::os::{cpu, net};
+use crate::session::{SessionLimits, TICK_MS};
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// Poll events taken at a time.
+const EVENTS_MAX: usize = 1024;
+/// Connections accepted before anything else has its turn.
+const ACCEPTS_PER_SLICE: usize = 64;
+/// Connections read before anything else has its turn.
+const READS_PER_SLICE: usize = 128;
+/// Messages taken from the mailbox before anything else has its turn.
+const MESSAGES_PER_SLICE: usize = 64;
+/// Members visited before anything else has its turn: about 2 ms of `send()`.
+const VISITS_PER_SLICE: usize = 512;
+/// Deadlines handled before anything else has its turn.
+const TIMERS_PER_SLICE: usize = 1024;
+/// How long accepting rests after the host refused a descriptor.
+const ACCEPT_REST_TICKS: u32 = 1;
+/// How much longer than its connections' own deadlines a stopping worker waits for them.
+const STOP_SLACK_TICKS: u32 = 5;
+
+/// What all workers share.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Bounds of the fan-out.
+    pub fanout: FanoutLimits,
+    /// Times and bounds of a connection.
+    pub session: SessionLimits,
+    /// Connections of one worker.
+    pub connections_max: u32,
+    /// Bytes of send buffer for each connection; the kernel's own sizing when None.
+    pub send_buffer: Option<usize>,
+}
+
+/// The way from a worker to the other threads.
+#[derive(Clone, Debug)]
+pub struct WorkerLinks {
+    /// To the market thread.
+    pub market: Sender<MarketRequest>,
+    /// To the admin thread.
+    pub admin: mpsc::Sender<HandedOff>,
+    /// Counts for everybody.
+    pub counters: Arc<Counters>,
+    /// Set when the engine is to end at once, past whatever the mailbox holds.
+    pub end_at_once: Arc<AtomicBool>,
+}
+
+/// A worker that was built and not started. Its poll is made on the main thread.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    settings: WorkerSettings,
+    links: WorkerLinks,
+    poll: Poll,
+    listener: TcpListener,
+    inbox: Inbox<WorkerMessage>,
+    connections: Connections,
+    clock: Clock,
+    now: u32,
+    may_accept: bool,
+    accept_again_at: u32,
+    inbox_may_have_more: bool,
+    /// Set once the worker is to end: at this tick at the latest.
+    stop_at: Option<u32>,
+    is_stopping_at_once: bool,
+}
+
+impl Worker {
+    /// Worker number `index` on `listener`, and the mailbox by which it is reached.
+    pub fn new(
+        index: usize,
+        listener: TcpListener,
+        settings: WorkerSettings,
+        links: WorkerLinks,
+    ) -> io::Result<(Worker, Mailbox<WorkerMessage>)> {
+        let mut listener = listener;
+        let poll = Poll::new()?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), WAKER)?);
+        let connections = Connections::new(
+            settings.connections_max,
+            Fanout::new(settings.fanout),
+            Topics::new(index, links.market.clone()),
+            settings.session,
+            links.counters.clone(),
+        );
+        let worker = Worker {
+            index,
+            settings,
+            links,
+            poll,
+            listener,
+            inbox,
+            connections,
+            clock: Clock::start(),
+            now: 0,
+            may_accept: true,
+            accept_again_at: 0,
+            inbox_may_have_more: false,
+            stop_at: None,
+            is_stopping_at_once: false,
+        };
+        Ok((worker, mailbox))
+    }
+
+    /// Runs until told to stop. An error is the host's: the poll itself failed.
+    pub fn run(mut self) -> io::Result<()> {
+        if !cpu::pin_to_core(self.index) {
+            tracing::debug!(
+                worker = self.index,
+                "the host does not let a thread stay on one core"
+            );
+        }
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let patience = self.patience();
+            match self.poll.poll(&mut events, Some(patience)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            self.now = (self.clock.now_ns() / (u64::from(TICK_MS) * 1_000_000)) as u32;
+            self.connections.set_now(self.now);
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.may_accept = true,
+                    WAKER => {
+                        self.inbox.acknowledge();
+                        self.inbox_may_have_more = true;
+                    }
+                    Token(id) => {
+                        if event.is_writable() {
+                            self.connections.on_writable(id as u32);
+                        }
+                        if event.is_readable() || event.is_read_closed() || event.is_error() {
+                            self.connections.on_readable(id as u32, event.is_read_closed());
+                        }
+                    }
+                }
+            }
+            self.slice();
+            if self
+                .stop_at
+                .is_some_and(|at| self.now >= at || self.connections.len() == 0)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long the poll may sleep: not at all while something is left to do, and never past the next tick.
+    fn patience(&mut self) -> Duration {
+        let busy = (self.may_accept && self.now >= self.accept_again_at)
+            || (self.inbox_may_have_more && !self.connections.fanout.is_over_retention())
+            || self.connections.has_reads()
+            || self.connections.fanout.has_work();
+        if busy {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(u64::from(TICK_MS))
+        }
+    }
+
+    /// One bounded turn of everything.
+    fn slice(&mut self) {
+        if self.links.end_at_once.load(Ordering::Relaxed) {
+            self.stop(true);
+        }
+        if self.may_accept && self.now >= self.accept_again_at {
+            self.accept_some();
+        }
+        self.connections.read_some(READS_PER_SLICE);
+        self.pass_on_requests();
+        self.connections.topics.flush();
+        if self.inbox_may_have_more {
+            self.take_messages();
+        }
+        self.connections.fanout.enforce_retention();
+        self.connections.settle();
+        self.connections.flush(VISITS_PER_SLICE);
+        self.connections.run_timers(TIMERS_PER_SLICE);
+    }
+
+    fn accept_some(&mut self) {
+        for _ in 0..ACCEPTS_PER_SLICE {
+            match self.listener.accept() {
+                Ok((socket, _)) => self.admit(socket),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.may_accept = false;
+                    return;
+                }
+                // The peer was gone before it was accepted.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionAborted | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    Counters::bump(&self.links.counters.refused);
+                    tracing::warn!(worker = self.index, %error, "cannot accept: raise the host's descriptor limit");
+                    self.accept_again_at = self.now + ACCEPT_REST_TICKS;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: TcpStream) {
+        if self.stop_at.is_some() || net::set_subscriber_options(&socket, self.settings.send_buffer).is_err()
+        {
+            return;
+        }
+        let id = match self.connections.insert(socket) {
+            Ok(id) => id,
+            Err(mut socket) => {
+                Counters::bump(&self.links.counters.refused);
+                refuse(&mut socket, "this engine has as many connections as it may");
+                return;
+            }
+        };
+        Counters::bump(&self.links.counters.accepted);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        let Some(socket) = self.connections.socket_mut(id) else {
+            return;
+        };
+        if let Err(error) = registry.register(socket, Token(id as usize), interest) {
+            tracing::warn!(worker = self.index, %error, "cannot watch a connection");
+            self.connections.drop_connection(id);
+        }
+    }
+
+    /// Gives requests that are not subscribers' to the admin thread, or refuses them when it has enough.
+    fn pass_on_requests(&mut self) {
+        for (mut socket, head) in self.connections.take_handed_off() {
+            // Only a socket that has failed refuses to be deregistered, and then the admin thread finds out.
+            let _ = self.poll.registry().deregister(&mut socket);
+            if let Err(refused) = self.links.admin.try_send(HandedOff {
+                socket: socket.into(),
+                head,
+            }) {
+                let (mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused)) =
+                    refused;
+                refuse(
+                    &mut TcpStream::from_std(refused.socket),
+                    "too many requests wait; try again",
+                );
+            }
+        }
+    }
+
+    fn take_messages(&mut self) {
+        for _ in 0..MESSAGES_PER_SLICE {
+            if self.connections.fanout.is_over_retention() {
+                // Frames wait for members that were not visited yet: the mailbox fills, and its sender waits or merges.
+                return;
+            }
+            match self.inbox.take() {
+                Ok(WorkerMessage::Batch(frames)) => {
+                    for frame in frames {
+                        if let Some(topic) = self.connections.topics.find(frame.token) {
+                            self.connections.fanout.publish(topic, &frame.bytes);
+                        }
+                    }
+                }
+                Ok(WorkerMessage::EndEpoch { reason }) => {
+                    self.connections
+                        .close_all(CloseCode::SERVICE_RESTART, reason, false);
+                }
+                Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
+                Err(error) => {
+                    self.inbox_may_have_more = false;
+                    if error == crossbeam_channel::TryRecvError::Disconnected {
+                        self.stop(true);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, at_once: bool) {
+        if self.stop_at.is_some() && (self.is_stopping_at_once || !at_once) {
+            return;
+        }
+        self.is_stopping_at_once = at_once;
+        let session = &self.settings.session;
+        let patience = session.close_ticks + STOP_SLACK_TICKS + if at_once { 0 } else { session.lag_ticks };
+        self.stop_at = Some(self.now + patience);
+        self.connections
+            .close_all(CloseCode::GOING_AWAY, "the engine is ending", at_once);
+        self.connections.drop_unfinished();
+        // Nobody new: connections that the kernel has accepted meanwhile are refused when the listener goes.
+        let _ = self.poll.registry().deregister(&mut self.listener);
+        self.may_accept = false;
+    }
+}
+
+/// Answers 503 with what fits into an empty socket buffer at once; the socket is closed on return.
+fn refuse(socket: &mut TcpStream, why: &str) {
+    let mut answer = Vec::new();
+    depthcast_wire::http::write_error(&mut answer, 503, "Service Unavailable", &[], &format!("{why}\n"));
+    // Best effort: a peer that does not get it sees the connection end.
+    let _ = socket.write(&answer);
+}
