@@ -1,1 +1,27 @@
-//! Market events as JSON, both ways.
+//! Market events as JSON, both ways: the payloads of the `@depth`, `@bookTicker` and `@trade` streams and the REST
+//! depth body of Binance Spot (binance-spot-api-docs, `web-socket-streams.md` and `rest-api.md`).
+//!
+//! ```text
+//! depth update  {"e":"depthUpdate","E":ms,"s":"BTCUSDT","U":first,"u":last,"b":[["price","qty"],…],"a":[…]}
+//! partial depth {"lastUpdateId":id,"bids":[["price","qty"],…],"asks":[…]}        (and the REST depth body)
+//! best bid/ask  {"u":id,"s":"BTCUSDT","b":"price","B":"qty","a":"price","A":"qty"}
+//! trade         {"e":"trade","E":ms,"s":"BTCUSDT","t":id,"p":"price","q":"qty","T":ms,"m":bool,"M":bool}
+//! combined      {"stream":"btcusdt@depth","data":<one of the above>}
+//! ```
+//!
+//! - [`encode`] writes them; [`decode`] reads them;
+//! - [`precision`] learns an instrument's exponents from the decimals an event prints;
+//! - [`symbol`] is the instrument's name in a decoded event; [`error`] says what was wrong with a frame.
+
+pub mod decode;
+pub mod encode;
+pub mod error;
+mod fields;
+mod levels;
+pub mod precision;
+pub mod symbol;
+
+pub use decode::{Decoded, Decoder};
+pub use error::JsonError;
+pub use precision::Precision;
+pub use symbol::Symbol;

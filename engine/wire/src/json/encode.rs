@@ -1,0 +1,156 @@
+//! Writes market events as JSON: every function appends one payload to `out`, byte for byte as the exchange prints it.
+//!
+//! An event is encoded once for all subscribers of its group. Room is reserved once and nothing else is allocated.
+
+use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, Trade};
+use depthcast_market::instrument::{Instrument, SYMBOL_LEN_MAX};
+
+use crate::time_unit::TimeUnit;
+
+/// An upper bound of a printed decimal: sign, up to 19 digits, point.
+const DECIMAL_BYTES_MAX: usize = 21;
+
+/// An upper bound of a printed level with its brackets, quotes and commas.
+const LEVEL_BYTES_MAX: usize = 2 * DECIMAL_BYTES_MAX + r#"["",""],"#.len();
+
+/// An upper bound of everything in a payload but its levels: the longest is a trade, four integers of at most 20 digits
+/// and two decimals.
+const HEAD_BYTES_MAX: usize = r#"{"e":"trade","E":,"s":"","t":,"p":"","q":"","T":,"m":false,"M":false}"#
+    .len()
+    + SYMBOL_LEN_MAX
+    + 4 * 20
+    + 2 * DECIMAL_BYTES_MAX;
+
+/// A `depthUpdate`.
+pub fn depth_update(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, update: &DepthUpdate) {
+    reserve(out, update.bids.len() + update.asks.len());
+    event_head(
+        out,
+        "depthUpdate",
+        instrument,
+        time_unit.from_micros(update.event_time_us),
+    );
+    out.extend_from_slice(b",\"U\":");
+    integer(out, update.first_id);
+    out.extend_from_slice(b",\"u\":");
+    integer(out, update.last_id);
+    out.extend_from_slice(b",\"b\":");
+    levels(out, instrument, &update.bids);
+    out.extend_from_slice(b",\"a\":");
+    levels(out, instrument, &update.asks);
+    out.push(b'}');
+}
+
+/// A partial depth, which is also the body of REST depth.
+pub fn partial_depth(out: &mut Vec<u8>, instrument: &Instrument, snapshot: &BookSnapshot) {
+    reserve(out, snapshot.bids.len() + snapshot.asks.len());
+    out.extend_from_slice(b"{\"lastUpdateId\":");
+    integer(out, snapshot.last_id);
+    out.extend_from_slice(b",\"bids\":");
+    levels(out, instrument, &snapshot.bids);
+    out.extend_from_slice(b",\"asks\":");
+    levels(out, instrument, &snapshot.asks);
+    out.push(b'}');
+}
+
+/// A `bookTicker`. It has no place for a time.
+pub fn book_ticker(out: &mut Vec<u8>, instrument: &Instrument, best: &BestBidAsk) {
+    reserve(out, 2);
+    out.extend_from_slice(b"{\"u\":");
+    integer(out, best.update_id);
+    out.extend_from_slice(b",\"s\":\"");
+    out.extend_from_slice(instrument.name().as_bytes());
+    out.extend_from_slice(b"\",\"b\":\"");
+    instrument.write_price(out, best.bid.price);
+    out.extend_from_slice(b"\",\"B\":\"");
+    instrument.write_qty(out, best.bid.qty);
+    out.extend_from_slice(b"\",\"a\":\"");
+    instrument.write_price(out, best.ask.price);
+    out.extend_from_slice(b"\",\"A\":\"");
+    instrument.write_qty(out, best.ask.qty);
+    out.extend_from_slice(b"\"}");
+}
+
+/// A `trade`.
+pub fn trade(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, trade: &Trade) {
+    reserve(out, 0);
+    event_head(
+        out,
+        "trade",
+        instrument,
+        time_unit.from_micros(trade.event_time_us),
+    );
+    out.extend_from_slice(b",\"t\":");
+    integer(out, trade.id);
+    out.extend_from_slice(b",\"p\":\"");
+    instrument.write_price(out, trade.price);
+    out.extend_from_slice(b"\",\"q\":\"");
+    instrument.write_qty(out, trade.qty);
+    out.extend_from_slice(b"\",\"T\":");
+    integer(out, time_unit.from_micros(trade.trade_time_us));
+    out.extend_from_slice(b",\"m\":");
+    boolean(out, trade.is_buyer_maker);
+    out.extend_from_slice(b",\"M\":");
+    boolean(out, trade.is_best_match);
+    out.push(b'}');
+}
+
+/// `payload`, already JSON, in the wrapper of a combined stream.
+pub fn combined(out: &mut Vec<u8>, stream_name: &str, payload: &[u8]) {
+    out.reserve(r#"{"stream":"","data":}"#.len() + stream_name.len() + payload.len());
+    out.extend_from_slice(b"{\"stream\":\"");
+    string_body(out, stream_name);
+    out.extend_from_slice(b"\",\"data\":");
+    out.extend_from_slice(payload);
+    out.push(b'}');
+}
+
+fn reserve(out: &mut Vec<u8>, levels: usize) {
+    out.reserve(HEAD_BYTES_MAX + levels * LEVEL_BYTES_MAX);
+}
+
+/// The start that all events with a name have in common.
+fn event_head(out: &mut Vec<u8>, name: &str, instrument: &Instrument, event_time: i64) {
+    out.extend_from_slice(b"{\"e\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",\"E\":");
+    integer(out, event_time);
+    out.extend_from_slice(b",\"s\":\"");
+    out.extend_from_slice(instrument.name().as_bytes());
+    out.push(b'"');
+}
+
+fn levels(out: &mut Vec<u8>, instrument: &Instrument, levels: &[Level]) {
+    out.push(b'[');
+    for (place, level) in levels.iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b"[\"" } else { b",[\"" });
+        instrument.write_price(out, level.price);
+        out.extend_from_slice(b"\",\"");
+        instrument.write_qty(out, level.qty);
+        out.extend_from_slice(b"\"]");
+    }
+    out.push(b']');
+}
+
+fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn boolean(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// The inside of a JSON string. Stream names of this engine need no escape; one that a peer chose might.
+fn string_body(out: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+}
