@@ -32,7 +32,8 @@ pub struct CaptureHead {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureSymbol {
     /// Its exponents are the decimals that its events print. Its tick and lot size are the largest powers of ten that
-    /// divide every price and every quantity of the head: never coarser than the real ones unless the head is tiny.
+    /// divide the prices and quantities of the head (of a thousand numbers one may be finer: an order older than the
+    /// step).
     pub instrument: Instrument,
     /// The cadence of its depth stream, ms; `None` where no stream of the head is named as one.
     pub depth_cadence_ms: Option<u32>,
