@@ -153,8 +153,10 @@ impl JsonError {
             ErrorType::Syntax | ErrorType::Eof => "it ends too early",
             _ => "an unexpected character",
         };
-        // The parser gives no place with an error of the whole text; its zero then means nothing.
+        // The parser gives no character with an error of the whole text; its place then means nothing. Nor does the
+        // place of the last token say anything of an early end.
         let at = error.character().map(|_| error.index());
+        let at = at.filter(|_| !matches!(error.error(), ErrorType::Syntax | ErrorType::Eof));
         JsonError::Syntax { fault, at }
     }
 }
