@@ -12,8 +12,8 @@ use crate::time_unit::TimeUnit;
 
 pub use super::levels::LEVELS_PER_SIDE_MAX;
 
-/// The longest frame taken: both sides with all the levels they may have, and room for the rest. Parsing a hostile frame
-/// of this length takes at most about 30 MB for a moment.
+/// The longest frame taken: both sides with all the levels they may have, and room for the rest. A hostile frame of this
+/// length (a million brackets and commas) grows a decoder's buffers, which it keeps, to about 30 MB.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// A level as a real feed prints it: `["61737.63000000","12345.00000000"],` and ten digits to spare.
