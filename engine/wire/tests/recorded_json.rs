@@ -1,11 +1,14 @@
 //! Every frame of the recorded market, decoded and encoded again, must come out byte for byte.
 
+mod json_payload;
+
 use std::io::{BufRead, BufReader};
 
 use depthcast_market::event::MarketEvent;
 use depthcast_market::instrument::{Exponents, Instrument};
 use depthcast_wire::json::{Decoder, Symbol, encode};
 use depthcast_wire::time_unit::TimeUnit;
+use json_payload::encode_event;
 
 /// The environment variable that names the folder of recorded markets.
 const FOLDER_VARIABLE: &str = "DEPTHCAST_CAPTURES";
@@ -35,28 +38,18 @@ fn bitcoin() -> Instrument {
     Instrument::new("BTCUSDT", Exponents::default(), 1_000_000, 1_000).expect("a valid instrument")
 }
 
-fn encode_event(out: &mut Vec<u8>, instrument: &Instrument, event: &MarketEvent) {
-    match event {
-        MarketEvent::Depth(update) => encode::depth_update(out, instrument, TimeUnit::Millisecond, update),
-        MarketEvent::BestBidAsk(best) => encode::book_ticker(out, instrument, best),
-        MarketEvent::Trade(trade) => encode::trade(out, instrument, TimeUnit::Millisecond, trade),
-        MarketEvent::Snapshot(snapshot) => encode::partial_depth(out, instrument, snapshot),
-    }
-}
-
 #[test]
 fn every_recorded_frame_survives_decoding_and_encoding() {
     let instrument = bitcoin();
     let mut decoder = Decoder::default();
     let (mut depth, mut best, mut trades, mut snapshots) = (0, 0, 0, 0);
-    let (mut payload, mut frame) = (Vec::new(), Vec::new());
+    let mut frame = Vec::new();
     for (place, recorded) in recorded_frames().iter().enumerate() {
         let mut bytes = recorded.clone();
         let decoded = decoder
             .decode(&mut bytes, &mut |_| instrument.exponents())
             .unwrap_or_else(|error| panic!("line {}: {error}", place + 1));
-        payload.clear();
-        encode_event(&mut payload, &instrument, &decoded.event);
+        let payload = encode_event(&decoded.event, &instrument, TimeUnit::Millisecond);
         match decoded.event {
             MarketEvent::Depth(_) => depth += 1,
             MarketEvent::BestBidAsk(_) => best += 1,

@@ -140,3 +140,104 @@ fn parse_end(value: &str) -> Result<AtEnd, CaptureUrlError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refused(text: &str) -> String {
+        CaptureOptions::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_fill_what_is_not_given() {
+        let defaults = CaptureOptions {
+            path: "/data/day.gz".into(),
+            speed: Speed::Times(1.0),
+            start_subscribers: 0,
+            at_end: AtEnd::Hold,
+        };
+        for text in [
+            "/data/day.gz",
+            "/data/day.gz?",
+            "/data/day.gz?speed=1&start=0&end=hold",
+        ] {
+            assert_eq!(CaptureOptions::parse(text), Ok(defaults.clone()), "{text}");
+        }
+        assert_eq!(
+            CaptureOptions::parse("day?end=loop&speed=0.5&start=1000000"),
+            Ok(CaptureOptions {
+                path: "day".into(),
+                speed: Speed::Times(0.5),
+                start_subscribers: 1_000_000,
+                at_end: AtEnd::Loop,
+            })
+        );
+        let max = CaptureOptions::parse("day?speed=max&end=exit").unwrap();
+        assert_eq!((max.speed, max.at_end), (Speed::Max, AtEnd::Exit));
+    }
+
+    #[test]
+    fn the_path_is_percent_decoded() {
+        let path = |text| CaptureOptions::parse(text).unwrap().path;
+        assert_eq!(path("a%20b%3Fc%25.gz?speed=2"), PathBuf::from("a b?c%.gz"));
+        assert_eq!(path("a+b"), PathBuf::from("a+b"));
+        assert_eq!(path("%ff").as_os_str().as_encoded_bytes(), [0xff]);
+    }
+
+    #[test]
+    fn refusals_name_the_key_and_what_it_takes() {
+        for text in ["", "?speed=1"] {
+            assert!(
+                refused(text).starts_with("a capture feed needs the path of a file"),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            refused("day?rate=1"),
+            "a capture feed has no setting \"rate\"; it has speed, start and end"
+        );
+        assert_eq!(
+            refused("day?start=1&start=1"),
+            "the capture feed's start is given twice"
+        );
+        for value in ["", "0", "-1", "nan", "inf", "10001", "0.001", "fast", "MAX"] {
+            assert_eq!(
+                refused(&format!("day?speed={value}")),
+                format!(
+                    "the capture feed's speed is {value:?}; it takes a number from 0.01 to 10000, or max"
+                )
+            );
+        }
+        for value in ["", "-1", "1000001", "4294967296", "1.5"] {
+            assert_eq!(
+                refused(&format!("day?start={value}")),
+                format!(
+                    "the capture feed's start is {value:?}; it takes a number of subscribers from 0 to 1000000"
+                )
+            );
+        }
+        assert_eq!(
+            refused("day?end"),
+            "the capture feed's end is \"\"; it takes hold, loop or exit"
+        );
+    }
+
+    #[test]
+    fn the_values_that_are_named_are_the_ones_that_are_taken() {
+        assert_eq!(
+            (format!("{SPEEDS:?}"), START_SUBSCRIBERS_MAX),
+            ("0.01..=10000.0".into(), 1_000_000)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_options_or_an_error(text in "[a-z?&=%0-9.]{0,40}|.*") {
+            if let Ok(options) = CaptureOptions::parse(&text) {
+                prop_assert!(!options.path.as_os_str().is_empty());
+            }
+        }
+    }
+}

@@ -12,9 +12,13 @@ use crate::time_unit::TimeUnit;
 
 pub use super::levels::LEVELS_PER_SIDE_MAX;
 
-/// The longest frame taken. Two sides of [`LEVELS_PER_SIDE_MAX`] levels at 45 bytes each fit; parsing a hostile frame
-/// of this length costs at most about 30 MB for a moment.
+/// The longest frame taken: both sides with all the levels they may have, and room for the rest. A hostile frame of this
+/// length (a million brackets and commas) grows a decoder's buffers, which it keeps, to about 30 MB.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// A level as a real feed prints it: `["61737.63000000","12345.00000000"],` and ten digits to spare.
+const LEVEL_BYTES: usize = 46;
+const _: () = assert!(2 * LEVELS_PER_SIDE_MAX * LEVEL_BYTES <= FRAME_BYTES_MAX);
 
 /// The deepest nesting taken. Events need four (wrapper, event, side, level); the rest is room for keys to come.
 pub const DEPTH_MAX: usize = 16;
@@ -30,7 +34,7 @@ pub struct Decoded<'f> {
     /// Whose event it is: named by the event, or, for a partial depth, by its stream. [`Symbol::NONE`] for a bare
     /// snapshot.
     pub symbol: Symbol,
-    /// The event.
+    /// The event. A snapshot that came by a partial depth stream (`@depth5` and the like) is the top of a book only.
     pub event: MarketEvent,
 }
 

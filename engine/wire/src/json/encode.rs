@@ -154,3 +154,60 @@ fn string_body(out: &mut Vec<u8>, text: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use depthcast_market::instrument::Exponents;
+
+    #[test]
+    fn the_longest_events_fit_into_what_is_reserved() {
+        let exponents = Exponents { price: -18, qty: -18 };
+        let instrument =
+            Instrument::new("ABCDEFGHIJKLMNOPQRST", exponents, 1, 1).expect("a valid instrument");
+        let level = Level {
+            price: i64::MIN,
+            qty: i64::MIN,
+        };
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            out.len()
+        };
+        let longest_trade = Trade {
+            event_time_us: i64::MIN,
+            trade_time_us: i64::MIN,
+            id: i64::MIN,
+            price: level.price,
+            qty: level.qty,
+            is_buyer_maker: false,
+            is_best_match: false,
+        };
+        let trade = written(&|out| trade(out, &instrument, TimeUnit::Microsecond, &longest_trade));
+        assert!(trade <= HEAD_BYTES_MAX, "{trade}");
+        let update = DepthUpdate {
+            event_time_us: i64::MIN,
+            first_id: u64::MAX,
+            last_id: u64::MAX,
+            bids: vec![level; 3],
+            asks: vec![level; 2],
+        };
+        let update = written(&|out| depth_update(out, &instrument, TimeUnit::Microsecond, &update));
+        assert!(update <= HEAD_BYTES_MAX + 5 * LEVEL_BYTES_MAX, "{update}");
+        let snapshot = BookSnapshot {
+            last_id: u64::MAX,
+            bids: vec![level; 3],
+            asks: vec![level; 2],
+        };
+        let snapshot = written(&|out| partial_depth(out, &instrument, &snapshot));
+        assert!(snapshot <= HEAD_BYTES_MAX + 5 * LEVEL_BYTES_MAX, "{snapshot}");
+        let best = BestBidAsk {
+            event_time_us: None,
+            update_id: u64::MAX,
+            bid: level,
+            ask: level,
+        };
+        let best = written(&|out| book_ticker(out, &instrument, &best));
+        assert!(best <= HEAD_BYTES_MAX + 2 * LEVEL_BYTES_MAX, "{best}");
+    }
+}

@@ -59,7 +59,7 @@ pub enum JsonError {
         fault: Fault,
     },
     /// One price level of a side is not what it must be.
-    #[error("the feed sent a {event} whose {key:?} has at place {place} {fault}")]
+    #[error("the feed sent a {event} whose {key:?}, place {place}, is {fault}")]
     Level {
         /// The kind of event.
         event: &'static str,
@@ -93,8 +93,8 @@ pub enum Fault {
     #[error("a number out of range")]
     OutOfRange,
     /// A decimal that cannot be held exactly.
-    #[error("{0}")]
-    Decimal(#[from] DecimalText),
+    #[error("{}", decimal_fault(*.0))]
+    Decimal(#[from] DecimalError),
     /// A quantity below zero.
     #[error("a negative quantity")]
     NegativeQuantity,
@@ -112,14 +112,12 @@ pub enum Fault {
     Stream,
 }
 
-/// A [`DecimalError`] worded for the middle of a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a number that is {0}")]
-pub struct DecimalText(pub DecimalError);
-
-impl From<DecimalError> for Fault {
-    fn from(error: DecimalError) -> Fault {
-        Fault::Decimal(DecimalText(error))
+/// A [`DecimalError`] worded for the end of a sentence.
+fn decimal_fault(error: DecimalError) -> &'static str {
+    match error {
+        DecimalError::Syntax => "not a plain decimal number",
+        DecimalError::Overflow => "too large for a 64-bit mantissa",
+        DecimalError::Inexact => "a number with more decimal places than the precision holds",
     }
 }
 
@@ -155,8 +153,10 @@ impl JsonError {
             ErrorType::Syntax | ErrorType::Eof => "it ends too early",
             _ => "an unexpected character",
         };
-        // The parser gives no place with an error of the whole text; its zero then means nothing.
+        // The parser gives no character with an error of the whole text; its place then means nothing. Nor does the
+        // place of the last token say anything of an early end.
         let at = error.character().map(|_| error.index());
+        let at = at.filter(|_| !matches!(error.error(), ErrorType::Syntax | ErrorType::Eof));
         JsonError::Syntax { fault, at }
     }
 }

@@ -4,9 +4,9 @@
 //! The parsed frame is a flat list of nodes in which every array and object says how many nodes lie inside it. So
 //! nothing here recurses, and no nesting can exhaust the stack.
 
-use depthcast_market::decimal::parse_mantissa;
 use simd_json::{Node, StaticNode};
 
+use super::decimal_text::mantissa;
 use super::error::{Fault, JsonError};
 use super::symbol::Symbol;
 
@@ -66,29 +66,35 @@ impl Key {
     }
 
     fn of(name: &str) -> Option<Key> {
-        Some(match name {
-            "stream" => Key::Stream,
-            "data" => Key::Data,
-            "e" => Key::Kind,
-            "E" => Key::EventTime,
-            "s" => Key::Symbol,
-            "U" => Key::FirstId,
-            "u" => Key::LastId,
-            "b" => Key::Bid,
-            "B" => Key::BidQty,
-            "a" => Key::Ask,
-            "A" => Key::AskQty,
-            "t" => Key::TradeId,
-            "p" => Key::Price,
-            "q" => Key::Qty,
-            "T" => Key::TradeTime,
-            "m" => Key::IsBuyerMaker,
-            "M" => Key::IsBestMatch,
-            "lastUpdateId" => Key::SnapshotId,
-            "bids" => Key::Bids,
-            "asks" => Key::Asks,
-            _ => return None,
-        })
+        // Events spell their keys in one letter; comparing bytes, not strings, is what makes this cheap.
+        let &[letter] = name.as_bytes() else {
+            return match name {
+                "stream" => Some(Key::Stream),
+                "data" => Some(Key::Data),
+                "lastUpdateId" => Some(Key::SnapshotId),
+                "bids" => Some(Key::Bids),
+                "asks" => Some(Key::Asks),
+                _ => None,
+            };
+        };
+        match letter {
+            b'e' => Some(Key::Kind),
+            b'E' => Some(Key::EventTime),
+            b's' => Some(Key::Symbol),
+            b'U' => Some(Key::FirstId),
+            b'u' => Some(Key::LastId),
+            b'b' => Some(Key::Bid),
+            b'B' => Some(Key::BidQty),
+            b'a' => Some(Key::Ask),
+            b'A' => Some(Key::AskQty),
+            b't' => Some(Key::TradeId),
+            b'p' => Some(Key::Price),
+            b'q' => Some(Key::Qty),
+            b'T' => Some(Key::TradeTime),
+            b'm' => Some(Key::IsBuyerMaker),
+            b'M' => Some(Key::IsBestMatch),
+            _ => None,
+        }
     }
 }
 
@@ -225,7 +231,7 @@ impl<'t, 'f> Fields<'t, 'f> {
     pub(super) fn price(&self, key: Key, exponent: i8) -> Result<i64, JsonError> {
         match self.nodes(key)?.first() {
             Some(Node::String(text)) => {
-                parse_mantissa(text.as_bytes(), exponent).map_err(|fault| self.fault(key, fault.into()))
+                mantissa(text, exponent).map_err(|fault| self.fault(key, fault.into()))
             }
             _ => Err(self.wrong_type(key, "a decimal in a string")),
         }

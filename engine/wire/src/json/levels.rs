@@ -1,10 +1,10 @@
 //! The price levels of one side, `[["61737.63000000","0.02000000"],…]`: the part of an event that takes the time.
 
-use depthcast_market::decimal::parse_mantissa;
 use depthcast_market::event::Level;
 use depthcast_market::instrument::Exponents;
 use simd_json::Node;
 
+use super::decimal_text::mantissa;
 use super::error::{Fault, JsonError};
 use super::fields::{Fields, Key};
 
@@ -73,8 +73,8 @@ impl<'t, 'f> Side<'t, 'f> {
         out.reserve(self.levels.len() / NODES_PER_LEVEL);
         self.each(|price, qty| {
             let level = Level {
-                price: parse_mantissa(price.as_bytes(), exponents.price)?,
-                qty: parse_mantissa(qty.as_bytes(), exponents.qty)?,
+                price: mantissa(price, exponents.price)?,
+                qty: mantissa(qty, exponents.qty)?,
             };
             if level.qty < qty_min {
                 return Err(if level.qty < 0 {

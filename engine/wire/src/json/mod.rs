@@ -13,6 +13,7 @@
 //! - [`precision`] learns an instrument's exponents from the decimals an event prints;
 //! - [`symbol`] is the instrument's name in a decoded event; [`error`] says what was wrong with a frame.
 
+mod decimal_text;
 pub mod decode;
 pub mod encode;
 pub mod error;
