@@ -2,7 +2,7 @@
 //!
 //! The exchange's rules (binance-spot-api-docs, "How to manage a local order book correctly"), as kept here:
 //! 1. Updates are buffered until there is a snapshot.
-//! 2. A snapshot whose id is below U of the first buffered update is too old: fetch again.
+//! 2. A snapshot whose id + 1 is below U of the first buffered update it does not cover is too old: fetch again.
 //! 3. Updates with u at or below the snapshot's id are dropped.
 //! 4. The first one applied covers the snapshot's id + 1: `U <= id + 1 <= u`.
 //! 5. From then on U is the previous u + 1.
@@ -131,10 +131,8 @@ impl BookSync {
         if self.position.is_some_and(|position| last_id <= position.last_id) {
             return SnapshotVerdict::Ignored;
         }
-        if self.buffer.front().is_some_and(|first| last_id < first.first_id) {
-            return SnapshotVerdict::FetchAgain;
-        }
-        // A hole behind the dropped ones would only be met after loading: better not to load.
+        // Too old is a snapshot that leaves a hole before the first update it does not cover. The public rules also fetch
+        // again where that update begins at exactly the next id; it fits, so it is taken.
         let next = self.buffer.iter().find(|update| update.last_id > last_id);
         if next.is_some_and(|update| update.first_id > last_id.saturating_add(1)) {
             return SnapshotVerdict::FetchAgain;

@@ -31,8 +31,9 @@ const EXIT_FEED: u8 = 4;
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Cli {
+    /// Without a command the engine is run with the settings' defaults.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
         .with_target(false)
         .init();
     match Cli::parse().command {
-        Command::Serve { config, settings } => serve(config, *settings),
+        Some(Command::Serve { config, settings }) => serve(config, *settings),
+        None => serve(None, Settings::default()),
     }
 }
 
