@@ -16,6 +16,8 @@ pub(super) struct Outlet {
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: StreamName,
+    /// The name as text, for wrapping.
+    pub(super) text: String,
     pub(super) encoding: Encoding,
     pub(super) outlets: Vec<Outlet>,
 }

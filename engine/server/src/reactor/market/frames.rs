@@ -108,7 +108,7 @@ impl Outbox {
             let raw = frames.raw(Format::of(topic.encoding), &mut encode);
             let bytes = if topic.encoding.is_combined() {
                 let mut wrapped = Vec::with_capacity(raw.len() + 64);
-                combined(&mut wrapped, &topic.name.to_string(), payload(raw));
+                combined(&mut wrapped, &topic.text, payload(raw));
                 frame(Opcode::Text, &wrapped)
             } else {
                 raw.clone()

@@ -232,7 +232,7 @@ impl Symbol {
                     };
                     let diff = &self.diff;
                     outbox.publish(channel, frames, |format, out| {
-                        encode_diff(format, out, instrument, diff)
+                        encode_diff(format, out, instrument, diff);
                     });
                 }
             }
