@@ -65,11 +65,15 @@ impl Channels {
             .find(|topic| topic.name == name && topic.encoding == encoding)
         {
             Some(topic) => topic.outlets.push(outlet),
-            None => channel.topics.push(Topic {
-                name,
-                encoding,
-                outlets: vec![outlet],
-            }),
+            None => {
+                let text = name.to_string();
+                channel.topics.push(Topic {
+                    name,
+                    text,
+                    encoding,
+                    outlets: vec![outlet],
+                });
+            }
         }
     }
 
