@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(symbol_name("btcusdt"), Err(ILLEGAL_SYMBOL));
         assert_eq!(symbol_name("BTC/USDT"), Err(ILLEGAL_SYMBOL));
         let names =
-            |query| wanted_symbols(query).map(|o| o.map(|v| v.iter().map(|n| n.to_string()).collect()));
+            |query| wanted_symbols(query).map(|o| o.map(|v| v.iter().map(ToString::to_string).collect()));
         assert_eq!(names("a=b"), Ok(None::<Vec<String>>));
         assert_eq!(names("symbol=BTCUSDT"), Ok(Some(vec!["BTCUSDT".to_string()])));
         let both = vec!["A".to_string(), "B".to_string()];
