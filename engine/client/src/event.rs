@@ -1,0 +1,68 @@
+//! What a subscriber is told, and what it counts.
+
+use std::time::Duration;
+
+use depthcast_market::event::{BestBidAsk, Trade};
+
+use crate::error::ClientError;
+
+/// What happened next.
+#[derive(Debug)]
+pub enum Event {
+    /// The book is in step with the stream.
+    Synced {
+        /// The id it stands at.
+        last_id: u64,
+        /// Snapshots it took, those that were too old included.
+        snapshots: u32,
+    },
+    /// An update was applied to the book.
+    Update(Update),
+    /// The best bid or ask changed. Comes also while the book is not in step.
+    BestBidAsk(BestBidAsk),
+    /// A trade was made. Comes also while the book is not in step.
+    Trade(Trade),
+    /// The server says that it will shut down.
+    ServerShutdown,
+    /// The connection is lost; after `delay` a new one is tried, with a new snapshot. Until then the book stands.
+    Reconnecting {
+        /// Why it was lost, or why the last try failed.
+        reason: ClientError,
+        /// How long until the next try.
+        delay: Duration,
+    },
+}
+
+/// An update that was applied. Its levels are [`crate::Subscriber::last_update`], the result is
+/// [`crate::Subscriber::book`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// First update id (U).
+    pub first_id: u64,
+    /// Last update id (u); the book stands at it.
+    pub last_id: u64,
+    /// The feed's event time (E), microseconds since the Unix epoch in the feed's clock.
+    pub event_time_us: i64,
+    /// When it was received, microseconds since the Unix epoch in this host's clock; `None` where it had to wait
+    /// for the snapshot.
+    pub received_us: Option<i64>,
+}
+
+/// Counts since the subscriber was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Depth updates received, whether applied or not.
+    pub depth_updates: u64,
+    /// Of these, updates that the book already held.
+    pub old_updates: u64,
+    /// Best bid/ask events received.
+    pub best_bid_asks: u64,
+    /// Trades received.
+    pub trades: u64,
+    /// Gaps: updates that did not continue the book.
+    pub gaps: u64,
+    /// Books built anew after the first, for whatever reason.
+    pub resyncs: u64,
+    /// Connections lost and to be made anew.
+    pub reconnects: u64,
+}

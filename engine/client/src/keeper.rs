@@ -1,0 +1,299 @@
+//! The book and the rules that keep it in step with its stream: every update is checked here, without I/O.
+
+use depthcast_market::book::{Book, BookLimits};
+use depthcast_market::decimal::Decimal;
+use depthcast_market::event::{BookSnapshot, DepthUpdate, Side};
+use depthcast_market::instrument::Exponents;
+use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict};
+
+use crate::error::ClientError;
+
+/// Updates that can wait for a snapshot: 40 s of 100 ms updates, 4 s of a market with 1,000 a second. At 100 levels an
+/// update that is 7 MB.
+const WAITING_UPDATES_MAX: usize = 4096;
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The book has it, and it is [`BookKeeper::last_update`].
+    Applied,
+    /// It waits for a snapshot.
+    Waits,
+    /// The book had it already.
+    Old,
+}
+
+/// A book with its place in the stream.
+pub(crate) struct BookKeeper {
+    book: Book,
+    sync: BookSync,
+    /// The update applied last.
+    last_update: DepthUpdate,
+    /// No update has come on this connection.
+    before_first: bool,
+}
+
+impl BookKeeper {
+    pub(crate) fn new() -> BookKeeper {
+        BookKeeper {
+            book: Book::new(BookLimits::default()),
+            sync: BookSync::new(WAITING_UPDATES_MAX),
+            last_update: DepthUpdate::default(),
+            before_first: true,
+        }
+    }
+
+    /// A new connection: nothing that waits belongs to it. The book stands until the next snapshot.
+    pub(crate) fn begin_connection(&mut self) {
+        self.sync.reset();
+        self.before_first = true;
+    }
+
+    pub(crate) fn book(&self) -> &Book {
+        &self.book
+    }
+
+    pub(crate) fn last_update(&self) -> &DepthUpdate {
+        &self.last_update
+    }
+
+    /// Whether the book is in step.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.sync.is_synced()
+    }
+
+    /// Whether a snapshot is needed.
+    pub(crate) fn needs_snapshot(&self) -> bool {
+        self.sync.last_id().is_none()
+    }
+
+    /// Judges the next update, and applies it when it is its turn; `update` is then the one before, spent.
+    ///
+    /// After an error a snapshot is needed.
+    pub(crate) fn on_update(
+        &mut self,
+        update: &mut DepthUpdate,
+        exponents: Exponents,
+    ) -> Result<Outcome, ClientError> {
+        let is_first = std::mem::replace(&mut self.before_first, false);
+        match self.sync.on_update(update) {
+            Ok(UpdateVerdict::Apply) => {
+                std::mem::swap(update, &mut self.last_update);
+                self.apply_last(exponents)?;
+                Ok(Outcome::Applied)
+            }
+            Ok(UpdateVerdict::Old) => Ok(Outcome::Old),
+            // A full buffer lost its oldest; the snapshot that joins will only be a later one.
+            Ok(UpdateVerdict::Buffered) | Err(SyncError::BufferFull { .. }) => Ok(Outcome::Waits),
+            // The snapshot was taken before the stream began: too old by the rules, and nothing is lost.
+            Err(SyncError::Gap { .. }) if is_first => Ok(Outcome::Waits),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Applies the next update that waited, after a snapshot; false when none is ready.
+    pub(crate) fn apply_waiting(&mut self, exponents: Exponents) -> Result<bool, ClientError> {
+        let Some(update) = self.sync.pop_ready()? else {
+            return Ok(false);
+        };
+        self.last_update = update;
+        self.apply_last(exponents)?;
+        Ok(true)
+    }
+
+    /// Puts a snapshot in the place of the book, where it joins the updates that wait; false when it is too old.
+    pub(crate) fn on_snapshot(
+        &mut self,
+        snapshot: &BookSnapshot,
+        exponents: Exponents,
+    ) -> Result<bool, ClientError> {
+        match self.sync.on_snapshot(snapshot.last_id) {
+            SnapshotVerdict::FetchAgain => Ok(false),
+            SnapshotVerdict::Ignored => Ok(true),
+            SnapshotVerdict::Load => {
+                if let Err(error) = self.book.load(snapshot) {
+                    self.sync.reset();
+                    return Err(error.into());
+                }
+                self.check_uncrossed(exponents)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn apply_last(&mut self, exponents: Exponents) -> Result<(), ClientError> {
+        if let Err(error) = self.book.apply(&self.last_update) {
+            self.sync.reset();
+            return Err(error.into());
+        }
+        self.check_uncrossed(exponents)
+    }
+
+    fn check_uncrossed(&mut self, exponents: Exponents) -> Result<(), ClientError> {
+        if let (Some(bid), Some(ask)) = (self.book.best(Side::Bid), self.book.best(Side::Ask))
+            && bid.price >= ask.price
+        {
+            self.sync.reset();
+            let price = |mantissa| Decimal {
+                mantissa,
+                exponent: exponents.price,
+            };
+            return Err(ClientError::Crossed {
+                last_id: self.book.last_id(),
+                bid: price(bid.price),
+                ask: price(ask.price),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use depthcast_market::event::Level;
+    use proptest::prelude::*;
+
+    const PLACES: Exponents = Exponents { price: -2, qty: -2 };
+
+    fn update(first_id: u64, last_id: u64, bid: i64, ask: i64) -> DepthUpdate {
+        let level = |price| vec![Level { price, qty: 5 }];
+        DepthUpdate {
+            event_time_us: 0,
+            first_id,
+            last_id,
+            bids: level(bid),
+            asks: level(ask),
+        }
+    }
+
+    fn snapshot(last_id: u64) -> BookSnapshot {
+        let level = |price| vec![Level { price, qty: 5 }];
+        BookSnapshot {
+            last_id,
+            bids: level(100),
+            asks: level(102),
+        }
+    }
+
+    fn outcome(keeper: &mut BookKeeper, mut update: DepthUpdate) -> Result<Outcome, ClientError> {
+        keeper.on_update(&mut update, PLACES)
+    }
+
+    #[test]
+    fn joins_a_snapshot_in_the_middle() {
+        let mut keeper = BookKeeper::new();
+        for first_id in [10, 20, 30] {
+            let waits = outcome(&mut keeper, update(first_id, first_id + 9, 100, 102));
+            assert_eq!(waits.unwrap(), Outcome::Waits);
+        }
+        assert!(!keeper.on_snapshot(&snapshot(8), PLACES).unwrap(), "9 is missing");
+        assert!(keeper.on_snapshot(&snapshot(24), PLACES).unwrap());
+        assert!(!keeper.is_synced());
+        let mut applied = Vec::new();
+        while keeper.apply_waiting(PLACES).unwrap() {
+            applied.push(keeper.last_update().first_id);
+        }
+        assert_eq!(applied, [20, 30]);
+        assert!(keeper.is_synced());
+        assert_eq!(keeper.book().last_id(), 39);
+        assert_eq!(
+            outcome(&mut keeper, update(35, 39, 1, 200)).unwrap(),
+            Outcome::Old
+        );
+        assert_eq!(
+            outcome(&mut keeper, update(40, 40, 101, 102)).unwrap(),
+            Outcome::Applied
+        );
+        assert_eq!(keeper.book().best(Side::Bid).unwrap().price, 101);
+    }
+
+    #[test]
+    fn a_snapshot_from_before_the_stream_is_no_gap() {
+        let mut keeper = BookKeeper::new();
+        assert!(keeper.on_snapshot(&snapshot(5), PLACES).unwrap());
+        assert_eq!(
+            outcome(&mut keeper, update(10, 19, 100, 102)).unwrap(),
+            Outcome::Waits
+        );
+        assert!(keeper.needs_snapshot());
+        assert!(keeper.on_snapshot(&snapshot(12), PLACES).unwrap());
+        assert!(keeper.apply_waiting(PLACES).unwrap());
+        assert!(keeper.is_synced());
+    }
+
+    #[test]
+    fn gaps_name_their_ids_and_need_a_snapshot() {
+        let mut keeper = BookKeeper::new();
+        assert_eq!(
+            outcome(&mut keeper, update(1, 5, 100, 102)).unwrap(),
+            Outcome::Waits
+        );
+        assert!(keeper.on_snapshot(&snapshot(5), PLACES).unwrap());
+        assert!(!keeper.apply_waiting(PLACES).unwrap());
+        let gap = outcome(&mut keeper, update(7, 9, 100, 102)).unwrap_err();
+        assert_eq!(
+            gap.to_string(),
+            "gap: update 7 to 9 does not continue the book: expected it to start at 6"
+        );
+        assert!(keeper.needs_snapshot());
+        assert_eq!(keeper.book().last_id(), 5, "the book stands");
+    }
+
+    #[test]
+    fn crossed_books_name_their_prices() {
+        let mut keeper = BookKeeper::new();
+        keeper.on_snapshot(&snapshot(5), PLACES).unwrap();
+        let crossed = outcome(&mut keeper, update(6, 6, 102, 103)).unwrap_err();
+        assert_eq!(
+            crossed.to_string(),
+            "crossed book: after update 6 the best bid 1.02 is not below the best ask 1.02"
+        );
+        assert!(keeper.needs_snapshot());
+        let mut crossed = snapshot(9);
+        crossed.bids[0].price = 500;
+        assert!(matches!(
+            keeper.on_snapshot(&crossed, PLACES),
+            Err(ClientError::Crossed { last_id: 9, .. })
+        ));
+        assert!(keeper.needs_snapshot());
+    }
+
+    #[test]
+    fn what_the_book_refuses_is_out_of_step() {
+        let mut keeper = BookKeeper::new();
+        keeper.on_snapshot(&snapshot(5), PLACES).unwrap();
+        assert!(matches!(
+            outcome(&mut keeper, update(6, 6, -1, 103)),
+            Err(ClientError::Book(_))
+        ));
+        assert!(keeper.needs_snapshot());
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: in step means at the end of the last update applied, and never crossed.
+        #[test]
+        fn any_order_of_calls_keeps_the_book_honest(
+            calls in proptest::collection::vec((0..4u8, 0..30u64, 0..5u64, 95..105i64, 95..105i64), 0..60)
+        ) {
+            let mut keeper = BookKeeper::new();
+            for (call, id, length, bid, ask) in calls {
+                let before = keeper.is_synced().then(|| keeper.book().last_id());
+                match call {
+                    0 => keeper.begin_connection(),
+                    1 => { let _ = keeper.on_snapshot(&snapshot(id), PLACES); }
+                    2 => { let _ = keeper.apply_waiting(PLACES); }
+                    _ => {
+                        let outcome = outcome(&mut keeper, update(id, id + length, bid, ask));
+                        if let (Some(before), Ok(Outcome::Applied)) = (before, outcome) {
+                            prop_assert!(id <= before + 1);
+                            prop_assert_eq!(keeper.book().last_id(), id + length);
+                        }
+                    }
+                }
+                prop_assert!(!keeper.is_synced() || !keeper.book().is_crossed());
+                prop_assert!(!(keeper.is_synced() && keeper.needs_snapshot()));
+            }
+        }
+    }
+}
