@@ -241,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn gaps_among_the_waiting_are_found() {
+        let mut keeper = BookKeeper::new();
+        for (first_id, last_id) in [(10, 19), (25, 29)] {
+            assert_eq!(
+                outcome(&mut keeper, update(first_id, last_id, 100, 102)).unwrap(),
+                Outcome::Waits
+            );
+        }
+        assert!(keeper.on_snapshot(&snapshot(12), PLACES).unwrap());
+        assert!(keeper.apply_waiting(PLACES).unwrap());
+        let gap = keeper.apply_waiting(PLACES).unwrap_err();
+        assert!(gap.to_string().contains("update 25 to 29"), "{gap}");
+        assert!(keeper.needs_snapshot());
+    }
+
+    #[test]
     fn crossed_books_name_their_prices() {
         let mut keeper = BookKeeper::new();
         keeper.on_snapshot(&snapshot(5), PLACES).unwrap();
