@@ -11,3 +11,4 @@ pub mod mem;
 pub mod os;
 pub mod reactor;
 pub mod session;
+pub mod watch;
