@@ -9,6 +9,7 @@ use depthcast::config::Settings;
 use depthcast::engine::{Engine, StartError};
 use depthcast::os::cpu;
 use depthcast::reactor::feed::FeedEnd;
+use depthcast::watch::{self, WatchOptions};
 use tracing_subscriber::EnvFilter;
 
 /// Wrong usage or configuration.
@@ -46,6 +47,7 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    Watch(WatchOptions),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,9 @@ fn main() -> ExitCode {
         .init();
     match Cli::parse().command {
         Some(Command::Serve { config, settings }) => serve(config, *settings),
+        Some(Command::Watch(options)) => {
+            ExitCode::from(u8::try_from(watch::run(&options)).unwrap_or(u8::MAX))
+        }
         None => serve(None, Settings::default()),
     }
 }
