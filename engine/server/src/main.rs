@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crossbeam_channel::{Sender, bounded, select};
 use depthcast::config::Settings;
 use depthcast::engine::{Engine, StartError};
-use depthcast::os::cpu;
+use depthcast::os::{cpu, limits};
 use depthcast::reactor::feed::FeedEnd;
 use depthcast::watch::{self, WatchOptions};
 use tracing_subscriber::EnvFilter;
@@ -84,6 +84,8 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&error, EXIT_HOST),
     };
+    let descriptors = limits::raise_descriptor_limit();
+    tracing::info!(?descriptors, "the most descriptors this process may have");
     let engine = match Engine::start(&config) {
         Ok(engine) => engine,
         Err(error @ StartError::Capture(_)) => return fail(&error, EXIT_FEED),

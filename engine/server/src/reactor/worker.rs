@@ -83,6 +83,7 @@ pub struct Worker {
     may_accept: bool,
     accept_again_at: u32,
     inbox_may_have_more: bool,
+    timers_may_be_due: bool,
     /// Set once the worker is to end: at this tick at the latest.
     stop_at: Option<u32>,
     is_stopping_at_once: bool,
@@ -121,6 +122,7 @@ impl Worker {
             may_accept: true,
             accept_again_at: 0,
             inbox_may_have_more: false,
+            timers_may_be_due: false,
             stop_at: None,
             is_stopping_at_once: false,
         };
@@ -175,6 +177,7 @@ impl Worker {
     fn patience(&mut self) -> Duration {
         let busy = (self.may_accept && self.now >= self.accept_again_at)
             || (self.inbox_may_have_more && !self.connections.fanout.is_over_retention())
+            || self.timers_may_be_due
             || self.connections.has_reads()
             || self.connections.fanout.has_work();
         if busy {
@@ -201,7 +204,7 @@ impl Worker {
         self.connections.fanout.enforce_retention();
         self.connections.settle();
         self.connections.flush(VISITS_PER_SLICE);
-        self.connections.run_timers(TIMERS_PER_SLICE);
+        self.timers_may_be_due = self.connections.run_timers(TIMERS_PER_SLICE);
     }
 
     fn accept_some(&mut self) {
