@@ -6,6 +6,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// `select`, and every connection takes a descriptor. Gives the limit that holds now; None where there is none.
 pub fn raise_descriptor_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if raised.is_ok() { limit.maximum } else { limit.current }
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+    if raised.is_ok() {
+        limit.maximum
+    } else {
+        limit.current
+    }
 }

@@ -17,7 +17,7 @@ use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
 use crate::os::net;
 use crate::session::encoding::Encoding;
-use crate::session::{EndCause, Host, Next, Session, SessionLimits};
+use crate::session::{EndCause, Host, Next, Session, SessionLimits, Turn};
 
 /// Bytes of one connection's own that may wait before nothing more is read from it: a client that asks faster than it
 /// takes the answers is slowed down to its own pace.
@@ -238,9 +238,7 @@ impl Connections {
         // emptied the socket, but for an end of stream that was announced already.
         let has_more = read == self.read_buffer.len() || connection.is_ending;
         let buffer = std::mem::take(&mut self.read_buffer);
-        let next = self.with_session(id, |session, now, limits, owner| {
-            session.on_bytes(&buffer[..read], now, limits, owner)
-        });
+        let next = self.with_session(id, |session, turn| session.on_bytes(&buffer[..read], turn));
         self.read_buffer = buffer;
         if next == Next::HandOff {
             if let Some(mut connection) = self.forget(id) {
@@ -321,9 +319,7 @@ impl Connections {
                 return false;
             };
             if self.slab.get(id).is_some() {
-                let next = self.with_session(id, |session, now, limits, owner| {
-                    session.on_timer(now, limits, owner)
-                });
+                let next = self.with_session(id, |session, turn| session.on_timer(turn));
                 self.carry_out(id, next);
             }
         }
@@ -343,9 +339,7 @@ impl Connections {
             if at_once {
                 self.give_up(id, code, reason, EndCause::Engine);
             } else {
-                let next = self.with_session(id, |session, now, limits, owner| {
-                    session.say_goodbye(code, reason, now, limits, owner)
-                });
+                let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
                 self.carry_out(id, next);
             }
         }
@@ -364,9 +358,7 @@ impl Connections {
 
     fn give_up(&mut self, id: u32, code: u16, reason: &str, cause: EndCause) {
         if self.slab.get(id).is_some() {
-            let next = self.with_session(id, |session, now, limits, owner| {
-                session.give_up(code, reason, cause, now, limits, owner)
-            });
+            let next = self.with_session(id, |session, turn| session.give_up(code, reason, cause, turn));
             self.carry_out(id, next);
         }
     }
@@ -374,7 +366,7 @@ impl Connections {
     fn with_session<R>(
         &mut self,
         id: u32,
-        act: impl FnOnce(&mut Session, u32, &SessionLimits, &mut Owner<'_>) -> R,
+        act: impl FnOnce(&mut Session, &mut Turn<'_, Owner<'_>>) -> R,
     ) -> R {
         let connection = &mut self.slab[id];
         let mut owner = Owner {
@@ -384,7 +376,14 @@ impl Connections {
             has_streams: &mut connection.has_streams,
             counters: &self.counters,
         };
-        act(&mut connection.session, self.now, &self.limits, &mut owner)
+        act(
+            &mut connection.session,
+            &mut Turn {
+                now: self.now,
+                limits: &self.limits,
+                host: &mut owner,
+            },
+        )
     }
 
     fn carry_out(&mut self, id: u32, next: Next) {

@@ -58,6 +58,16 @@ pub trait Host {
     fn abandon(&mut self, last: Bytes);
 }
 
+/// What a session is given for one turn: the time, in ticks, its bounds, and the way to whoever owns the rest.
+pub struct Turn<'a, H> {
+    /// Now.
+    pub now: u32,
+    /// The bounds of every session.
+    pub limits: &'a SessionLimits,
+    /// The owner.
+    pub host: &'a mut H,
+}
+
 /// What the owner of the socket does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -177,35 +187,29 @@ impl Session {
     }
 
     /// Bytes arrived from the peer.
-    pub fn on_bytes(
-        &mut self,
-        mut input: &[u8],
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    pub fn on_bytes(&mut self, mut input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
         match &mut self.phase {
             Phase::Closing => Next::Continue,
-            Phase::Open => self.on_frames(&mut input, now, limits, host),
+            Phase::Open => self.on_frames(&mut input, turn),
             Phase::Handshake(head) => {
                 head.extend_from_slice(input);
                 let head = std::mem::take(head);
-                self.on_head(head, now, limits, host)
+                self.on_head(head, turn)
             }
         }
     }
 
     /// The deadline has come.
-    pub fn on_timer(&mut self, now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
+    pub fn on_timer(&mut self, turn: &mut Turn<'_, impl Host>) -> Next {
         match self.phase {
             Phase::Closing => {
-                return if now >= self.due {
+                return if turn.now >= self.due {
                     Next::Drop
                 } else {
                     Next::Continue
                 };
             }
-            Phase::Handshake(_) if now < self.due => return Next::Continue,
+            Phase::Handshake(_) if turn.now < self.due => return Next::Continue,
             Phase::Handshake(_) => {
                 let mut answer = Vec::new();
                 http::write_error(
@@ -215,48 +219,34 @@ impl Session {
                     &[],
                     "send the whole request at once\n",
                 );
-                return self.refuse(answer, EndCause::HandshakeTimeout, now, limits, host);
+                return self.refuse(answer, EndCause::HandshakeTimeout, turn);
             }
             Phase::Open => {}
         }
         if let Some(lag) = self
             .lagging_since
-            .map(|since| now - since)
-            .filter(|lag| *lag >= limits.lag_ticks)
+            .map(|since| turn.now - since)
+            .filter(|lag| *lag >= turn.limits.lag_ticks)
         {
             let reason = format!("slow consumer: {} behind", seconds(lag));
-            return self.give_up(
-                CloseCode::POLICY_VIOLATION,
-                &reason,
-                EndCause::SlowConsumer,
-                now,
-                limits,
-                host,
-            );
+            return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::SlowConsumer, turn);
         }
-        if now < self.due {
+        if turn.now < self.due {
             return Next::Continue;
         }
         if self
             .unanswered_since
-            .is_some_and(|since| now - since >= limits.pong_ticks)
+            .is_some_and(|since| turn.now - since >= turn.limits.pong_ticks)
         {
-            let reason = format!("no pong in {}", seconds(limits.pong_ticks));
-            return self.give_up(
-                CloseCode::POLICY_VIOLATION,
-                &reason,
-                EndCause::PongTimeout,
-                now,
-                limits,
-                host,
-            );
+            let reason = format!("no pong in {}", seconds(turn.limits.pong_ticks));
+            return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::PongTimeout, turn);
         }
-        self.unanswered_since.get_or_insert(now);
+        self.unanswered_since.get_or_insert(turn.now);
         let pong_due = self
             .unanswered_since
-            .map_or(u32::MAX, |since| since + limits.pong_ticks);
-        self.due = (now + limits.ping_ticks).min(pong_due.max(now + 1));
-        self.send(&ws::server_frame(Opcode::Ping, b""), now, limits, host)
+            .map_or(u32::MAX, |since| since + turn.limits.pong_ticks);
+        self.due = (turn.now + turn.limits.ping_ticks).min(pong_due.max(turn.now + 1));
+        self.send(&ws::server_frame(Opcode::Ping, b""), turn)
     }
 
     /// Ends the connection from our side: what it is owed is forgotten, `reason` is sent as a Close.
@@ -265,9 +255,7 @@ impl Session {
         code: u16,
         reason: &str,
         cause: EndCause,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
+        turn: &mut Turn<'_, impl Host>,
     ) -> Next {
         if self.is_closing() {
             return Next::Continue;
@@ -278,21 +266,14 @@ impl Session {
         }
         let mut close = Vec::new();
         ws::write_close(&mut close, code, reason, None);
-        host.abandon(close.into());
-        self.end(cause, now + limits.close_ticks)
+        turn.host.abandon(close.into());
+        self.end(cause, turn.now + turn.limits.close_ticks)
     }
 
     /// Ends the connection from our side after all that it is owed, then `reason` as a Close.
-    pub fn say_goodbye(
-        &mut self,
-        code: u16,
-        reason: &str,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    pub fn say_goodbye(&mut self, code: u16, reason: &str, turn: &mut Turn<'_, impl Host>) -> Next {
         if self.is_open() {
-            self.close(code, reason, EndCause::Engine, now, limits, host)
+            self.close(code, reason, EndCause::Engine, turn)
         } else {
             Next::Continue
         }
@@ -305,17 +286,17 @@ impl Session {
         }
     }
 
-    fn on_head(&mut self, buffer: Vec<u8>, now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
+    fn on_head(&mut self, buffer: Vec<u8>, turn: &mut Turn<'_, impl Host>) -> Next {
         let head = match http::parse_request(&buffer) {
             Ok(Some(head)) => head,
             Ok(None) => {
                 self.phase = Phase::Handshake(buffer);
                 return Next::Continue;
             }
-            Err(error) => return self.refuse_http(&error, now, limits, host),
+            Err(error) => return self.refuse_http(&error, turn),
         };
         let target = match SubscriberTarget::parse(head.target) {
-            Ok(TargetKind::Subscriber(target)) if !target.echo || limits.echo => target,
+            Ok(TargetKind::Subscriber(target)) if !target.echo || turn.limits.echo => target,
             Ok(_) => {
                 self.phase = Phase::Handshake(buffer);
                 return Next::HandOff;
@@ -323,18 +304,18 @@ impl Session {
             Err(error) => {
                 let mut answer = Vec::new();
                 http::write_error(&mut answer, 400, "Bad Request", &[], &format!("{error}\n"));
-                return self.refuse(answer, EndCause::HandshakeRefused, now, limits, host);
+                return self.refuse(answer, EndCause::HandshakeRefused, turn);
             }
         };
         let accept_key = match head.upgrade() {
             UpgradeRequest::Valid { accept_key } => accept_key,
-            UpgradeRequest::Invalid(error) => return self.refuse_http(&error, now, limits, host),
+            UpgradeRequest::Invalid(error) => return self.refuse_http(&error, turn),
             UpgradeRequest::Absent => {
-                return self.refuse_http(&HttpError::UpgradeRequired, now, limits, host);
+                return self.refuse_http(&HttpError::UpgradeRequired, turn);
             }
         };
         let rest = buffer[head.head_len..].to_vec();
-        self.open(&target, &accept_key, &rest, now, limits, host)
+        self.open(&target, &accept_key, &rest, turn)
     }
 
     fn open(
@@ -342,42 +323,34 @@ impl Session {
         target: &SubscriberTarget,
         accept_key: &str,
         rest: &[u8],
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
+        turn: &mut Turn<'_, impl Host>,
     ) -> Next {
         self.phase = Phase::Open;
         self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
         self.is_echo = target.echo;
-        self.due = now + limits.ping_ticks;
+        self.due = turn.now + turn.limits.ping_ticks;
         let mut answer = Vec::new();
         http::write_switching_protocols(&mut answer, accept_key, &[]);
-        if let Next::Finish = self.send(&answer, now, limits, host) {
+        if let Next::Finish = self.send(&answer, turn) {
             return Next::Finish;
         }
         if let Some(ignored) = &target.first_ignored {
             tracing::debug!(count = target.ignored, first = %ignored, "ignored names in a URL that are no streams");
         }
         if !target.streams.is_empty() {
-            if target.streams.len() > limits.streams_max {
-                let reason = format!("more than {} streams on one connection", limits.streams_max);
+            if target.streams.len() > turn.limits.streams_max {
+                let reason = format!("more than {} streams on one connection", turn.limits.streams_max);
                 let code = CloseCode::POLICY_VIOLATION;
-                return self.give_up(code, &reason, EndCause::Protocol, now, limits, host);
+                return self.give_up(code, &reason, EndCause::Protocol, turn);
             }
-            if let Err(error) = host.set_streams(&target.streams, self.encoding) {
-                return self.overload(error, now, limits, host);
+            if let Err(error) = turn.host.set_streams(&target.streams, self.encoding) {
+                return self.overload(error, turn);
             }
         }
-        self.on_frames(&mut &*rest, now, limits, host)
+        self.on_frames(&mut &*rest, turn)
     }
 
-    fn on_frames(
-        &mut self,
-        input: &mut &[u8],
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    fn on_frames(&mut self, input: &mut &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
         if input.is_empty() {
             return Next::Continue;
         }
@@ -393,10 +366,10 @@ impl Session {
         let next = loop {
             let next = match reader.next(input) {
                 Ok(None) => break Next::Continue,
-                Ok(Some(incoming)) => self.on_message(incoming, now, limits, host),
+                Ok(Some(incoming)) => self.on_message(incoming, turn),
                 Err(error) => {
                     let reason = error.to_string();
-                    self.close(error.close_code(), &reason, EndCause::Protocol, now, limits, host)
+                    self.close(error.close_code(), &reason, EndCause::Protocol, turn)
                 }
             };
             if next != Next::Continue {
@@ -410,15 +383,9 @@ impl Session {
         next
     }
 
-    fn on_message(
-        &mut self,
-        incoming: Incoming<'_>,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    fn on_message(&mut self, incoming: Incoming<'_>, turn: &mut Turn<'_, impl Host>) -> Next {
         match incoming {
-            Incoming::Ping(payload) => self.send(&ws::server_frame(Opcode::Pong, payload), now, limits, host),
+            Incoming::Ping(payload) => self.send(&ws::server_frame(Opcode::Pong, payload), turn),
             Incoming::Pong(_) => {
                 self.unanswered_since = None;
                 Next::Continue
@@ -426,102 +393,66 @@ impl Session {
             Incoming::Close(close) => {
                 // 1005 stands for "no code given" and makes a Close without one.
                 let code = close.map_or(1005, |close| close.code);
-                self.close(code, "", EndCause::Peer, now, limits, host)
+                self.close(code, "", EndCause::Peer, turn)
             }
-            Incoming::Text(text) if self.is_echo => self.send(
-                &ws::server_frame(Opcode::Text, text.as_bytes()),
-                now,
-                limits,
-                host,
-            ),
+            Incoming::Text(text) if self.is_echo => {
+                self.send(&ws::server_frame(Opcode::Text, text.as_bytes()), turn)
+            }
             Incoming::Binary(bytes) if self.is_echo => {
-                self.send(&ws::server_frame(Opcode::Binary, bytes), now, limits, host)
+                self.send(&ws::server_frame(Opcode::Binary, bytes), turn)
             }
-            Incoming::Text(text) => self.on_request(text, now, limits, host),
+            Incoming::Text(text) => self.on_request(text, turn),
             Incoming::Binary(_) => {
                 let reason = "send requests as text messages";
-                self.close(
-                    CloseCode::UNSUPPORTED_DATA,
-                    reason,
-                    EndCause::Protocol,
-                    now,
-                    limits,
-                    host,
-                )
+                self.close(CloseCode::UNSUPPORTED_DATA, reason, EndCause::Protocol, turn)
             }
         }
     }
 
     /// Ends the connection after all that it is owed: an answer to the peer's Close, or the end of a conversation in
     /// which what was said before the fault still counts.
-    fn close(
-        &mut self,
-        code: u16,
-        reason: &str,
-        cause: EndCause,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    fn close(&mut self, code: u16, reason: &str, cause: EndCause, turn: &mut Turn<'_, impl Host>) -> Next {
         let mut close = Vec::new();
         ws::write_close(&mut close, code, reason, None);
         let close = Bytes::from(close);
-        let queued = host
+        let queued = turn
+            .host
             .set_streams(&[], self.encoding)
-            .and_then(|()| host.send(close.clone()));
+            .and_then(|()| turn.host.send(close.clone()));
         if queued.is_err() {
-            host.abandon(close);
+            turn.host.abandon(close);
         }
         // What is owed may take as long as a slow consumer is given.
-        self.end(cause, now + limits.lag_ticks)
+        self.end(cause, turn.now + turn.limits.lag_ticks)
     }
 
-    fn send(&mut self, frame: &[u8], now: u32, limits: &SessionLimits, host: &mut impl Host) -> Next {
-        match host.send(Bytes::copy_from_slice(frame)) {
+    fn send(&mut self, frame: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
+        match turn.host.send(Bytes::copy_from_slice(frame)) {
             Ok(()) => Next::Continue,
-            Err(error) => self.overload(error, now, limits, host),
+            Err(error) => self.overload(error, turn),
         }
     }
 
     /// A bound was reached: the peer's own replies, or a table of the engine.
-    fn overload(
-        &mut self,
-        error: FanoutError,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    fn overload(&mut self, error: FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
         let (code, cause) = match error {
             FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
             FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
         };
-        self.give_up(code, &error.to_string(), cause, now, limits, host)
+        self.give_up(code, &error.to_string(), cause, turn)
     }
 
-    fn refuse_http(
-        &mut self,
-        error: &HttpError,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
+    fn refuse_http(&mut self, error: &HttpError, turn: &mut Turn<'_, impl Host>) -> Next {
         let mut answer = Vec::new();
         error.write_response(&mut answer);
-        self.refuse(answer, EndCause::HandshakeRefused, now, limits, host)
+        self.refuse(answer, EndCause::HandshakeRefused, turn)
     }
 
-    fn refuse(
-        &mut self,
-        answer: Vec<u8>,
-        cause: EndCause,
-        now: u32,
-        limits: &SessionLimits,
-        host: &mut impl Host,
-    ) -> Next {
-        if host.send(answer.into()).is_err() {
+    fn refuse(&mut self, answer: Vec<u8>, cause: EndCause, turn: &mut Turn<'_, impl Host>) -> Next {
+        if turn.host.send(answer.into()).is_err() {
             return Next::Drop;
         }
-        self.end(cause, now + limits.close_ticks)
+        self.end(cause, turn.now + turn.limits.close_ticks)
     }
 
     fn end(&mut self, cause: EndCause, deadline: u32) -> Next {

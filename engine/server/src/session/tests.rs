@@ -23,6 +23,16 @@ struct Notes {
     full: Option<FanoutError>,
 }
 
+impl Notes {
+    fn at(&mut self, now: u32) -> Turn<'_, Notes> {
+        Turn {
+            now,
+            limits: &LIMITS,
+            host: self,
+        }
+    }
+}
+
 impl Host for Notes {
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
         match self.full {
@@ -90,7 +100,7 @@ fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 fn open(target: &str) -> (Session, Notes) {
     let (mut session, mut notes) = (Session::new(0, &LIMITS), Notes::default());
     assert_eq!(
-        session.on_bytes(request(target).as_bytes(), 0, &LIMITS, &mut notes),
+        session.on_bytes(request(target).as_bytes(), &mut notes.at(0)),
         Next::Continue
     );
     assert!(session.is_open());
@@ -101,7 +111,7 @@ fn open(target: &str) -> (Session, Notes) {
 
 fn ask(session: &mut Session, notes: &mut Notes, text: &str) -> String {
     notes.sent.clear();
-    let next = session.on_bytes(&frame(Opcode::Text, text.as_bytes()), 0, &LIMITS, notes);
+    let next = session.on_bytes(&frame(Opcode::Text, text.as_bytes()), &mut notes.at(0));
     assert_eq!(next, Next::Continue);
     read(&notes.sent).concat()
 }
@@ -113,7 +123,7 @@ fn a_url_subscribes_and_the_bytes_behind_the_head_count() {
         request("/stream?streams=btcusdt@trade/btcusdt@depth@100ms&timeUnit=microsecond").into_bytes();
     bytes.extend(frame(Opcode::Ping, b"early"));
     for byte in bytes {
-        assert_eq!(session.on_bytes(&[byte], 0, &LIMITS, &mut notes), Next::Continue);
+        assert_eq!(session.on_bytes(&[byte], &mut notes.at(0)), Next::Continue);
     }
     let head_len = notes.sent.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     assert_eq!(read(&notes.sent[head_len..]), ["[pong early]"]);
@@ -181,7 +191,7 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     let mut pings = 0;
     let next = loop {
         now = session.deadline(&LIMITS).max(now + 1);
-        let next = session.on_timer(now, &LIMITS, &mut notes);
+        let next = session.on_timer(&mut notes.at(now));
         if next != Next::Continue {
             break next;
         }
@@ -193,8 +203,8 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
         read(&notes.sent).last().unwrap(),
         "[close 1008 no pong in 60.0 s]"
     );
-    assert_eq!(session.on_timer(809, &LIMITS, &mut notes), Next::Continue);
-    assert_eq!(session.on_timer(810, &LIMITS, &mut notes), Next::Drop);
+    assert_eq!(session.on_timer(&mut notes.at(809)), Next::Continue);
+    assert_eq!(session.on_timer(&mut notes.at(810)), Next::Drop);
 }
 
 #[test]
@@ -202,8 +212,8 @@ fn a_pong_resets_the_deadline() {
     let (mut session, mut notes) = open("/ws");
     for n in 1..20 {
         assert_eq!(session.deadline(&LIMITS), n * 200);
-        assert_eq!(session.on_timer(n * 200, &LIMITS, &mut notes), Next::Continue);
-        session.on_bytes(&frame(Opcode::Pong, b""), n * 200 + 5, &LIMITS, &mut notes);
+        assert_eq!(session.on_timer(&mut notes.at(n * 200)), Next::Continue);
+        session.on_bytes(&frame(Opcode::Pong, b""), &mut notes.at(n * 200 + 5));
     }
     assert_eq!(read(&notes.sent).len(), 19);
 }
@@ -216,8 +226,8 @@ fn lag_counts_from_the_first_block_until_caught_up() {
     session.on_blocked(100);
     session.on_blocked(150);
     assert_eq!(session.deadline(&LIMITS), 200);
-    assert_eq!(session.on_timer(199, &LIMITS, &mut notes), Next::Continue);
-    assert_eq!(session.on_timer(205, &LIMITS, &mut notes), Next::Finish);
+    assert_eq!(session.on_timer(&mut notes.at(199)), Next::Continue);
+    assert_eq!(session.on_timer(&mut notes.at(205)), Next::Finish);
     assert!(notes.abandoned);
     assert!(read(&notes.sent).contains(&"[close 1008 slow consumer: 10.5 s behind]".to_string()));
     assert_eq!(session.end_cause(), Some(EndCause::SlowConsumer));
@@ -238,15 +248,12 @@ fn faults_end_the_connection_with_their_code_after_what_was_said_before() {
     ];
     for (target, bytes, expected) in cases {
         let (mut session, mut notes) = open(target);
-        session.on_bytes(&frame(Opcode::Ping, b"1"), 0, &LIMITS, &mut notes);
-        assert_eq!(session.on_bytes(&bytes, 0, &LIMITS, &mut notes), Next::Finish);
+        session.on_bytes(&frame(Opcode::Ping, b"1"), &mut notes.at(0));
+        assert_eq!(session.on_bytes(&bytes, &mut notes.at(0)), Next::Finish);
         let messages = read(&notes.sent);
         assert_eq!(messages[0], "[pong 1]");
         assert!(messages[1].starts_with(expected), "{messages:?}");
-        assert_eq!(
-            session.on_bytes(b"anything", 0, &LIMITS, &mut notes),
-            Next::Continue
-        );
+        assert_eq!(session.on_bytes(b"anything", &mut notes.at(0)), Next::Continue);
         assert_eq!(read(&notes.sent).len(), 2);
     }
 }
@@ -260,7 +267,7 @@ fn a_close_is_answered_with_its_own_code() {
     ] {
         let (mut session, mut notes) = open("/ws/btcusdt@trade");
         assert_eq!(
-            session.on_bytes(&frame(Opcode::Close, payload), 7, &LIMITS, &mut notes),
+            session.on_bytes(&frame(Opcode::Close, payload), &mut notes.at(7)),
             Next::Finish
         );
         assert_eq!(read(&notes.sent), [answer]);
@@ -279,10 +286,7 @@ fn a_close_is_answered_with_its_own_code() {
 fn other_requests_are_handed_on_or_refused() {
     let rest = "GET /api/v3/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (mut session, mut notes) = (Session::new(0, &LIMITS), Notes::default());
-    assert_eq!(
-        session.on_bytes(rest.as_bytes(), 0, &LIMITS, &mut notes),
-        Next::HandOff
-    );
+    assert_eq!(session.on_bytes(rest.as_bytes(), &mut notes.at(0)), Next::HandOff);
     assert_eq!(session.take_head(), rest.as_bytes());
 
     for (bytes, status) in [
@@ -295,7 +299,7 @@ fn other_requests_are_handed_on_or_refused() {
     ] {
         let (mut session, mut notes) = (Session::new(0, &LIMITS), Notes::default());
         assert_eq!(
-            session.on_bytes(bytes.as_bytes(), 0, &LIMITS, &mut notes),
+            session.on_bytes(bytes.as_bytes(), &mut notes.at(0)),
             Next::Finish,
             "{bytes:?}"
         );
@@ -308,9 +312,9 @@ fn other_requests_are_handed_on_or_refused() {
 #[test]
 fn a_handshake_that_stays_unfinished_is_timed_out() {
     let (mut session, mut notes) = (Session::new(5, &LIMITS), Notes::default());
-    session.on_bytes(b"GET / HT", 5, &LIMITS, &mut notes);
+    session.on_bytes(b"GET / HT", &mut notes.at(5));
     assert_eq!(session.deadline(&LIMITS), 105);
-    assert_eq!(session.on_timer(105, &LIMITS, &mut notes), Next::Finish);
+    assert_eq!(session.on_timer(&mut notes.at(105)), Next::Finish);
     assert!(notes.sent.starts_with(b"HTTP/1.1 408 "));
 }
 
@@ -319,7 +323,7 @@ fn a_full_engine_says_so() {
     let (mut session, mut notes) = open("/ws");
     notes.full = Some(FanoutError::PrefixFull);
     assert_eq!(
-        session.on_bytes(&frame(Opcode::Ping, b""), 0, &LIMITS, &mut notes),
+        session.on_bytes(&frame(Opcode::Ping, b""), &mut notes.at(0)),
         Next::Finish
     );
     assert!(notes.abandoned);
