@@ -149,6 +149,7 @@ impl Subscriber {
         let now = Instant::now();
         self.link = Link::Up(Box::new(connection));
         self.keeper.begin_connection();
+        self.latency.on_reconnect();
         self.fetch = Some(Fetch::for_connection(now));
         self.last_progress = now;
         self.synced_told = false;

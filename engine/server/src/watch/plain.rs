@@ -89,12 +89,12 @@ impl Plain {
                 let book = subscriber.book();
                 let best = Best { book, instrument };
                 write!(out, "{best}  {rate:.1} updates/s  id {}", book.last_id())?;
-                if let Some(latency) = subscriber.latency().report() {
+                if let Ok(latency) = subscriber.latency().report() {
                     write!(out, "  latency p50 {}", Latency(latency.p50_us))?;
                 }
                 writeln!(out)
             }
-            None => writeln!(out, "the book is not in step yet"),
+            None => writeln!(out, "the book is not in step"),
         }
     }
 
@@ -132,15 +132,14 @@ impl Plain {
             writeln!(out, "  last update id  {}", book.last_id())?;
             writeln!(out, "  book            {}", Best { book, instrument })?;
         }
-        if let Some(latency) = subscriber.latency().report() {
-            let [p50, p99, max] = [latency.p50_us, latency.p99_us, latency.max_us].map(Latency);
-            writeln!(
-                out,
-                "  latency         p50 {p50}  p99 {p99}  max {max}  {}",
-                latency.basis
-            )?;
+        match subscriber.latency().report() {
+            Ok(latency) => {
+                let [p50, p99, max] = [latency.p50_us, latency.p99_us, latency.max_us].map(Latency);
+                let basis = latency.basis;
+                writeln!(out, "  latency         p50 {p50}  p99 {p99}  max {max}  {basis}")
+            }
+            Err(none) => writeln!(out, "  latency         {none}"),
         }
-        Ok(())
     }
 }
 

@@ -52,7 +52,8 @@ pub(super) fn watch(
     };
     let mut plain = Plain::new(options, Instant::now());
     let (Ok(end) | Err(end)) = follow(options, &mut subscriber, &mut plain, stop, out, errors);
-    if !matches!(end, End::Unread) {
+    // Before the server has told the symbol's precision there is nothing to sum up.
+    if !matches!(end, End::Unread) && subscriber.instrument().is_some() {
         // Should the reader be gone by now, only the summary is lost.
         let _ = plain.finish(&subscriber, options, out);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -21,12 +21,21 @@ struct Cli {
     watch: WatchOptions,
 }
 
-/// The exit code, what was printed, and what was said on standard error.
-fn run_with(arguments: &str, stop: bool) -> (i32, String, String) {
+/// The exit code, what was printed, and what was said on standard error; with Ctrl-C after a while, if so wished.
+fn run_with(arguments: &str, stop_after_ms: Option<u64>) -> (i32, String, String) {
     let cli = Cli::try_parse_from(std::iter::once("watch").chain(arguments.split(' ')));
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let options = cli.unwrap_or_else(|error| panic!("{error}")).watch;
-    let code = watch(&options, &AtomicBool::new(stop), &mut out, &mut errors);
+    let stop = &AtomicBool::new(false);
+    let code = std::thread::scope(|scope| {
+        if let Some(ms) = stop_after_ms {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(ms));
+                stop.store(true, Ordering::Relaxed);
+            });
+        }
+        watch(&options, stop, &mut out, &mut errors)
+    });
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (code, text(out), text(errors))
 }
@@ -114,7 +123,7 @@ fn a_good_market_is_summed_up() {
     let address = server(10..400, None);
     let (code, out, errors) = run_with(
         &format!("btcUSDT --url ws://{address} --for 1200ms --plain"),
-        false,
+        None,
     );
     assert_eq!((code, errors.as_str()), (EXIT_OK, ""), "{out}");
     let mut lines = out.lines();
@@ -155,7 +164,7 @@ fn every_update_has_its_line() {
     let address = server(10..20, None);
     let (code, out, _) = run_with(
         &format!("BTCUSDT --url ws://{address} --for 500ms --every-update"),
-        false,
+        None,
     );
     assert_eq!(code, EXIT_OK);
     for id in 11..20 {
@@ -168,7 +177,7 @@ fn every_update_has_its_line() {
 #[test]
 fn a_gap_ends_with_its_ids() {
     let address = server((10..15).chain(17..30), None);
-    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 5s"), false);
+    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 5s"), None);
     assert_eq!(code, EXIT_MARKET);
     assert_eq!(
         errors,
@@ -180,7 +189,7 @@ fn a_gap_ends_with_its_ids() {
 #[test]
 fn no_update_in_time_is_a_stale_market() {
     let address = server([], None);
-    let (code, _, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 300ms"), false);
+    let (code, _, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 300ms"), None);
     assert_eq!(code, EXIT_MARKET);
     assert_eq!(
         errors,
@@ -193,14 +202,14 @@ fn a_lost_connection_is_made_anew_unless_told_not_to() {
     let address = server(10..15, Some(1012));
     let (code, _, errors) = run_with(
         &format!("BTCUSDT --url ws://{address} --for 5s --no-reconnect"),
-        false,
+        None,
     );
     assert_eq!(code, EXIT_CONNECTION);
     assert_eq!(
         errors,
         "depthcast watch: the server closed the connection: 1012 so the test wants it\n"
     );
-    let (_, out, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 800ms"), false);
+    let (_, out, errors) = run_with(&format!("BTCUSDT --url ws://{address} --for 800ms"), None);
     assert!(
         errors.contains("1012 so the test wants it; connecting again in 0."),
         "{errors}"
@@ -211,7 +220,7 @@ fn a_lost_connection_is_made_anew_unless_told_not_to() {
 #[test]
 fn what_cannot_be_watched() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{free}"), false);
+    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{free}"), None);
     assert_eq!((code, out.as_str()), (EXIT_CONNECTION, ""));
     assert!(
         errors.starts_with(&format!("depthcast watch: cannot connect to {free}: ")),
@@ -224,8 +233,8 @@ fn what_cannot_be_watched() {
     assert_eq!(errors.lines().count(), 1);
 
     let address = server(10..12, None);
-    let (code, _, errors) = run_with(&format!("nosuch --url ws://{address}"), false);
-    assert_eq!(code, EXIT_USAGE);
+    let (code, out, errors) = run_with(&format!("nosuch --url ws://{address}"), None);
+    assert_eq!((code, out.as_str()), (EXIT_USAGE, ""));
     assert_eq!(
         errors,
         "depthcast watch: the server does not know the symbol NOSUCH\n"
@@ -235,9 +244,9 @@ fn what_cannot_be_watched() {
 #[test]
 fn ctrl_c_ends_with_the_summary() {
     let address = server(10..400, None);
-    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{address}"), true);
+    let (code, out, errors) = run_with(&format!("BTCUSDT --url ws://{address}"), Some(300));
     assert_eq!((code, errors.as_str()), (EXIT_OK, ""));
-    assert!(out.contains("BTCUSDT over 0.0 s"), "{out}");
+    assert!(out.contains("BTCUSDT over 0.3 s"), "{out}");
 }
 
 #[test]
