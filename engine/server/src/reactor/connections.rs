@@ -319,7 +319,7 @@ impl Connections {
                 return false;
             };
             if self.slab.get(id).is_some() {
-                let next = self.with_session(id, Session::on_timer);
+                let next = self.with_session(id, |session, turn| session.on_timer(turn));
                 self.carry_out(id, next);
             }
         }
