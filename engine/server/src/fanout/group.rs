@@ -79,6 +79,11 @@ impl Group {
         self.lists.iter().any(|list| !list.is_empty())
     }
 
+    /// Everybody in it.
+    pub(super) fn members(&self) -> impl Iterator<Item = MemberId> {
+        self.lists.iter().flatten().copied()
+    }
+
     /// Whether members beside the one being visited are waiting for the same frames.
     pub(super) fn has_more_to_visit(&self) -> bool {
         !self.lists[self.to_visit as usize].is_empty()

@@ -215,6 +215,12 @@ impl Fanout {
         }
     }
 
+    /// All members that receive `topic`.
+    pub fn members_of(&self, topic: TopicId) -> Vec<MemberId> {
+        let groups = self.topics.get(topic).into_iter().flat_map(|topic| &topic.groups);
+        groups.flat_map(|&(id, _)| self.groups[id].members()).collect()
+    }
+
     /// The topics a member receives, in ascending order.
     pub fn topics_of(&self, member: MemberId) -> &[TopicId] {
         self.groups[self.members[member].group].topics()

@@ -11,6 +11,7 @@ use depthcast_wire::stream::StreamName;
 use mio::net::TcpStream;
 
 use super::counters::Counters;
+use super::messages::TopicToken;
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutError, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
@@ -342,6 +343,17 @@ impl Connections {
                 let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
                 self.carry_out(id, next);
             }
+        }
+    }
+
+    /// Closes everybody who receives a topic, after all that it is owed.
+    pub(super) fn close_topic(&mut self, token: TopicToken, code: u16, reason: &str) {
+        let Some(topic) = self.topics.find(token) else {
+            return;
+        };
+        for id in self.fanout.members_of(topic) {
+            let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
+            self.carry_out(id, next);
         }
     }
 

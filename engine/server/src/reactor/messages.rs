@@ -32,6 +32,8 @@ pub struct Frame {
 pub enum WorkerMessage {
     /// Frames in the order in which they are to be delivered.
     Batch(Vec<Frame>),
+    /// These topics cannot go on without a gap: close who has them with 1013.
+    EndTopics(Vec<TopicToken>),
     /// The feed began anew: close every subscriber with 1012, since what it knows is of another history.
     EndEpoch {
         /// The close's reason.

@@ -42,6 +42,10 @@ const ACCEPT_REST_TICKS: u32 = 1;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
 
+/// Why subscribers are closed whose stream cannot go on.
+const HISTORY_TOO_SHORT: &str =
+    "more changed at once than the engine remembers: reconnect and take a new snapshot";
+
 /// What all workers share.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
@@ -287,6 +291,12 @@ impl Worker {
                         if let Some(topic) = self.connections.topics.find(frame.token) {
                             self.connections.fanout.publish(topic, &frame.bytes);
                         }
+                    }
+                }
+                Ok(WorkerMessage::EndTopics(tokens)) => {
+                    for token in tokens {
+                        self.connections
+                            .close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);
                     }
                 }
                 Ok(WorkerMessage::EndEpoch { reason }) => {

@@ -26,10 +26,11 @@ const ALL_TICK_US: i64 = 1_000_000;
 pub(super) struct Tick(pub(super) i64);
 
 impl Tick {
-    /// Whether `cadence` ticks now.
-    pub(super) fn is_of(self, cadence: Cadence) -> bool {
-        let period = period_us(cadence);
-        period > 0 && self.0 % period == 0
+    /// The cadences that tick now.
+    pub(super) fn cadences(self) -> impl Iterator<Item = Cadence> {
+        TICKING
+            .into_iter()
+            .filter(move |cadence| self.0 % period_us(*cadence) == 0)
     }
 }
 
@@ -42,13 +43,13 @@ fn period_us(cadence: Cadence) -> i64 {
 pub(super) struct TickClock {
     /// Time has come this far; None before the first event.
     now_us: Option<i64>,
-    /// Up to here something may still be due: one full second past the last tick that had work.
+    /// From here on nothing is due: every cadence has ticked since time was last told.
     quiet_from_us: i64,
 }
 
 impl TickClock {
-    /// The next tick at or before `to_us`. Call until None: then time has come to `to_us`. Ticks of a quiet stretch,
-    /// in which no book has changed since all cadences ticked, are passed over.
+    /// The next tick at or before `to_us`. Call until None: then time has come to `to_us`. Where time jumps, only the
+    /// ticks of the first second are given: every cadence has had one then, and nothing has happened since.
     pub(super) fn next_tick(&mut self, to_us: i64) -> Option<Tick> {
         let now = match self.now_us {
             None => {
@@ -84,6 +85,8 @@ struct Mark {
     window: i64,
     /// The book's id before the window's first change.
     id_before: u64,
+    /// The window ended while the book was stale: its changes go out with those of the window that heals it.
+    is_owed: bool,
 }
 
 impl WindowMarks {
@@ -92,6 +95,7 @@ impl WindowMarks {
         let marks = TICKING.map(|cadence| Mark {
             window: at_us.div_euclid(period_us(cadence)),
             id_before: id,
+            is_owed: false,
         });
         WindowMarks { marks }
     }
@@ -101,17 +105,37 @@ impl WindowMarks {
         for (mark, cadence) in self.marks.iter_mut().zip(TICKING) {
             let window = at_us.div_euclid(period_us(cadence));
             if window > mark.window {
-                *mark = Mark { window, id_before };
+                let id_before = if mark.is_owed { mark.id_before } else { id_before };
+                *mark = Mark {
+                    window,
+                    id_before,
+                    ..*mark
+                };
+            }
+        }
+    }
+
+    /// The windows that end with this tick cannot be emitted, since the book is stale.
+    pub(super) fn owe(&mut self, tick: Tick) {
+        for cadence in tick.cadences() {
+            if let Some(mark) = self.ended(tick, cadence) {
+                mark.is_owed = true;
             }
         }
     }
 
     /// The id from which the difference of the window that ends with this tick counts; None when the book did not
     /// change in it.
-    pub(super) fn since(&self, tick: Tick, cadence: Cadence) -> Option<u64> {
+    pub(super) fn take(&mut self, tick: Tick, cadence: Cadence) -> Option<u64> {
+        let mark = self.ended(tick, cadence)?;
+        mark.is_owed = false;
+        Some(mark.id_before)
+    }
+
+    fn ended(&mut self, tick: Tick, cadence: Cadence) -> Option<&mut Mark> {
         let at = TICKING.iter().position(|&ticking| ticking == cadence)?;
         let ended = tick.0.div_euclid(period_us(cadence)) - 1;
-        (self.marks[at].window == ended).then_some(self.marks[at].id_before)
+        Some(&mut self.marks[at]).filter(|mark| mark.window == ended)
     }
 }
 
@@ -143,29 +167,40 @@ mod tests {
         ticks(&mut clock, 5_000);
         let day = ticks(&mut clock, 86_400_000_000);
         assert!(day.len() <= 102, "{}", day.len());
-        assert!(day.iter().any(|&at| Tick(at).is_of(Cadence::Ms1000)));
+        assert!(
+            day.iter()
+                .any(|&at| Tick(at).cadences().any(|cadence| cadence == Cadence::Ms1000))
+        );
         assert_eq!(ticks(&mut clock, 86_400_010_000), [86_400_010_000]);
     }
 
     #[test]
     fn a_window_counts_from_the_id_before_its_first_change() {
         let mut marks = WindowMarks::begin(0, 10);
-        assert_eq!(marks.since(Tick(100_000), Cadence::Ms100), Some(10));
+        assert_eq!(marks.take(Tick(100_000), Cadence::Ms100), Some(10));
         marks.on_change(120_000, 10);
         marks.on_change(150_000, 15);
         marks.on_change(230_000, 20);
         assert_eq!(
-            marks.since(Tick(200_000), Cadence::Ms100),
+            marks.take(Tick(200_000), Cadence::Ms100),
             None,
             "asked too late: a later window began"
         );
-        assert_eq!(marks.since(Tick(300_000), Cadence::Ms100), Some(20));
-        assert_eq!(marks.since(Tick(250_000), Cadence::Ms250), Some(10));
-        assert_eq!(
-            marks.since(Tick(400_000), Cadence::Ms100),
-            None,
-            "nothing changed"
-        );
-        assert_eq!(marks.since(Tick(1_000_000), Cadence::Ms1000), Some(10));
+        assert_eq!(marks.take(Tick(300_000), Cadence::Ms100), Some(20));
+        assert_eq!(marks.take(Tick(250_000), Cadence::Ms250), Some(10));
+        assert_eq!(marks.take(Tick(400_000), Cadence::Ms100), None, "nothing changed");
+        assert_eq!(marks.take(Tick(1_000_000), Cadence::Ms1000), Some(10));
+    }
+
+    #[test]
+    fn what_a_stale_book_owes_goes_out_with_the_window_that_heals_it() {
+        let mut marks = WindowMarks::begin(0, 10);
+        marks.on_change(120_000, 10);
+        marks.owe(Tick(200_000));
+        marks.owe(Tick(300_000));
+        marks.on_change(950_000, 15);
+        assert_eq!(marks.take(Tick(1_000_000), Cadence::Ms100), Some(10));
+        marks.on_change(1_050_000, 20);
+        assert_eq!(marks.take(Tick(1_100_000), Cadence::Ms100), Some(20));
     }
 }

@@ -37,6 +37,13 @@ pub(super) struct Channel {
     pub(super) topics: Vec<Topic>,
 }
 
+impl Channel {
+    /// Whether its events are changes, each of which must continue the one before.
+    pub(super) fn is_of_changes(&self) -> bool {
+        self.content.kind == StreamKind::Depth
+    }
+}
+
 /// The channels of one symbol that somebody wants.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
@@ -96,10 +103,10 @@ impl Channels {
             .filter(|channel| channel.content.ticks.is_none())
     }
 
-    /// Those that tick, with their cadence.
-    pub(super) fn ticking(&self) -> impl Iterator<Item = (&Channel, Cadence)> {
+    /// Those that tick at a cadence.
+    pub(super) fn ticking(&self, cadence: Cadence) -> impl Iterator<Item = &Channel> {
         self.channels
             .iter()
-            .filter_map(|channel| channel.content.ticks.map(|cadence| (channel, cadence)))
+            .filter(move |channel| channel.content.ticks == Some(cadence))
     }
 }

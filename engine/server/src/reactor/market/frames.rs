@@ -6,7 +6,7 @@ use depthcast_wire::time_unit::TimeUnit;
 use depthcast_wire::ws::{Opcode, frame_header};
 
 use super::channel::Channel;
-use super::{Frame, Mailbox, WorkerMessage};
+use super::{Frame, Mailbox, TopicToken, WorkerMessage};
 use crate::session::encoding::Encoding;
 
 /// The ways to write an event's payload.
@@ -128,6 +128,25 @@ impl Outbox {
             .any(|batch| batch.len() >= self.batch_frames_max)
         {
             self.hand_on();
+        }
+    }
+
+    /// Ends the topics of channels that cannot go on without a gap, behind what was published before.
+    pub(super) fn end<'a>(&mut self, channels: impl Iterator<Item = &'a Channel>) {
+        let mut ended: Vec<Vec<TopicToken>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for outlet in channels
+            .flat_map(|channel| &channel.topics)
+            .flat_map(|topic| &topic.outlets)
+        {
+            if let Some(tokens) = ended.get_mut(outlet.worker) {
+                tokens.push(outlet.token);
+            }
+        }
+        self.hand_on();
+        for (mailbox, tokens) in self.workers.iter().zip(ended) {
+            if !tokens.is_empty() {
+                let _ = mailbox.send(WorkerMessage::EndTopics(tokens));
+            }
         }
     }
 

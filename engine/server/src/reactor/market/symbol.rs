@@ -129,12 +129,7 @@ impl Symbol {
             let before = self.book.last_id();
             self.marks.on_change(at_us, before);
             self.book.resync(snapshot).inspect_err(|_| self.sync.reset())?;
-            if self.book.diff_since(before, &mut self.diff).is_ok() && self.diff.last_id > before {
-                self.diff.event_time_us = self.event_time_us;
-                let diff = std::mem::take(&mut self.diff);
-                self.publish_depth(&diff, outbox);
-                self.diff = diff;
-            }
+            self.publish_healing(before, outbox);
         } else {
             self.book.load(snapshot).inspect_err(|_| self.sync.reset())?;
             self.marks = WindowMarks::begin(at_us, snapshot.last_id);
@@ -187,56 +182,75 @@ impl Symbol {
         }
     }
 
-    /// Emits what ticks at `tick`, if the book changed in the window that ends with it.
+    /// Emits what ticks at `tick`, where the book changed in the window that ends with it.
     pub(super) fn on_tick(&mut self, tick: Tick, outbox: &mut Outbox) {
         if !self.sync.is_synced() {
+            self.marks.owe(tick);
             return;
         }
-        let instrument = &self.instrument;
-        // Channels of one cadence share one difference and its frames.
-        let mut made: Vec<(Cadence, EventFrames)> = Vec::new();
-        for (channel, cadence) in self
-            .channels
-            .ticking()
-            .filter(|(_, cadence)| tick.is_of(*cadence))
-        {
-            let Some(since) = self.marks.since(tick, cadence) else {
-                continue;
-            };
-            if since == self.book.last_id() {
-                continue;
-            }
-            match channel.content.kind {
-                StreamKind::PartialDepth(levels) => {
-                    self.book.snapshot(levels.count(), &mut self.top);
-                    let (top, at) = (&self.top, self.book.event_time_us());
-                    outbox.publish(channel, &mut EventFrames::default(), |format, out| {
-                        encode_partial(format, out, instrument, at, top);
-                    });
-                }
-                _ => {
-                    if self.diff.first_id != since + 1 || self.diff.last_id != self.book.last_id() {
-                        if let Err(error) = self.book.diff_since(since, &mut self.diff) {
-                            // More levels were removed within one tick than the book remembers.
-                            tracing::error!(symbol = instrument.name(), %error, "a depth tick was lost");
-                            continue;
-                        }
-                        self.diff.event_time_us = self.book.event_time_us();
-                    }
-                    let frames = match made.iter().position(|(made, _)| *made == cadence) {
-                        Some(at) => &mut made[at].1,
-                        None => {
-                            made.push((cadence, EventFrames::default()));
-                            &mut made.last_mut().expect("just pushed").1
-                        }
-                    };
-                    let diff = &self.diff;
-                    outbox.publish(channel, frames, |format, out| {
-                        encode_diff(format, out, instrument, diff);
-                    });
-                }
+        for cadence in tick.cadences() {
+            let since = self.marks.take(tick, cadence);
+            if let Some(since) = since.filter(|since| *since < self.book.last_id())
+                && self.channels.ticking(cadence).next().is_some()
+            {
+                self.publish_tick(cadence, since, outbox);
             }
         }
+    }
+
+    /// Publishes what changed after the id `since` to the channels of one cadence, which share one difference.
+    fn publish_tick(&mut self, cadence: Cadence, since: u64, outbox: &mut Outbox) {
+        let instrument = &self.instrument;
+        let mut frames = EventFrames::default();
+        let is_known = self.book.diff_since(since, &mut self.diff);
+        for channel in self.channels.ticking(cadence) {
+            if let StreamKind::PartialDepth(levels) = channel.content.kind {
+                self.book.snapshot(levels.count(), &mut self.top);
+                let (top, at) = (&self.top, self.book.event_time_us());
+                outbox.publish(channel, &mut EventFrames::default(), |format, out| {
+                    encode_partial(format, out, instrument, at, top);
+                });
+                continue;
+            }
+            if is_known.is_ok() {
+                let diff = &self.diff;
+                outbox.publish(channel, &mut frames, |format, out| {
+                    encode_diff(format, out, instrument, diff);
+                });
+            }
+        }
+        if let Err(error) = is_known {
+            // More levels were removed within one window than the book remembers.
+            tracing::error!(symbol = instrument.name(), %error, "subscribers of a cadence are closed");
+            outbox.end(
+                self.channels
+                    .ticking(cadence)
+                    .filter(|channel| channel.is_of_changes()),
+            );
+        }
+    }
+
+    /// Publishes what a resync changed as one event that continues at `before`.
+    fn publish_healing(&mut self, before: u64, outbox: &mut Outbox) {
+        if self.book.last_id() == before {
+            return;
+        }
+        let mut diff = std::mem::take(&mut self.diff);
+        match self.book.diff_since(before, &mut diff) {
+            Ok(()) => {
+                diff.event_time_us = self.event_time_us;
+                self.publish_depth(&diff, outbox);
+            }
+            Err(error) => {
+                tracing::error!(symbol = self.instrument.name(), %error, "subscribers of its depth are closed");
+                outbox.end(
+                    self.channels
+                        .on_arrival()
+                        .filter(|channel| channel.is_of_changes()),
+                );
+            }
+        }
+        self.diff = diff;
     }
 
     fn apply(&mut self, update: &DepthUpdate, at_us: i64, outbox: &mut Outbox) -> Result<(), FeedFault> {

@@ -330,6 +330,57 @@ fn a_gap_makes_the_book_stale_and_a_snapshot_heals_it_with_one_contiguous_diff()
 }
 
 #[test]
+fn what_a_window_held_when_its_book_went_stale_is_not_lost() {
+    let mut rig = Rig::begun();
+    rig.want("btcusdt@depth@1000ms", RAW);
+    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
+    rig.depth(1100, 11..=12, &[(99, 5)], &[]);
+    rig.depth(1200, 15..=16, &[(98, 5)], &[]);
+    rig.time(4000);
+    assert!(rig.frames().is_empty());
+    rig.snapshot(4500, 20, &[(100, 1), (99, 5)], &[(110, 1)]);
+    rig.time(5000);
+    let texts = rig.texts();
+    assert_eq!(texts.len(), 1);
+    assert!(
+        texts[0].1.ends_with(r#""U":11,"u":20,"b":[["9.9","5"]],"a":[]}"#),
+        "{}",
+        texts[0].1
+    );
+}
+
+#[test]
+fn a_change_that_is_too_large_to_remember_ends_its_subscribers_instead_of_leaving_a_gap() {
+    let mut rig = Rig::begun();
+    rig.want("btcusdt@depth@100ms", RAW);
+    let slow = rig.want("btcusdt@depth@1000ms", RAW);
+    rig.want("btcusdt@depth5@1000ms", RAW);
+    rig.snapshot(1000, 10, &[(100_000, 1)], &[(110_000, 1)]);
+    let absent: Vec<(i64, i64)> = (0..20_000).rev().map(|price| (price, 0)).collect();
+    rig.depth(1100, 11..=11, &absent, &[]);
+    rig.time(2000);
+    rig.market.outbox.hand_on();
+    let messages: Vec<_> = std::iter::from_fn(|| rig.inbox.take().ok()).collect();
+    let frames = |message: &WorkerMessage| match message {
+        WorkerMessage::Batch(frames) => frames.len(),
+        _ => 0,
+    };
+    assert_eq!(
+        messages.iter().map(frames).sum::<usize>(),
+        2,
+        "the change as it came, and the top of the book"
+    );
+    let ended: Vec<_> = messages
+        .into_iter()
+        .filter_map(|message| match message {
+            WorkerMessage::EndTopics(tokens) => Some(tokens),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended, [vec![slow]]);
+}
+
+#[test]
 fn a_broken_feed_makes_every_book_stale() {
     let mut rig = Rig::begun();
     rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
