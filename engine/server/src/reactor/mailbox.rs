@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use mio::Waker;
 
 /// Messages that wait for one worker at most. A batch holds what one burst of the feed made; at 100 ticks a second this
@@ -32,6 +32,15 @@ pub struct Inbox<T> {
 #[error("the worker has ended")]
 pub struct WorkerEnded;
 
+/// A message that was not taken.
+#[derive(Debug)]
+pub enum Refused<T> {
+    /// There is no room now; the message comes back.
+    Full(T),
+    /// The worker has ended.
+    Ended,
+}
+
 /// A mailbox of [`MAILBOX_MAX`] messages whose receiver is woken by `waker`.
 pub fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Inbox<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
@@ -57,14 +66,28 @@ impl<T> Clone for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
+    /// Puts a message in if there is room; else gives it back.
+    pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
+        match self.sender.try_send(message) {
+            Ok(()) => self.wake().map_err(|_| Refused::Ended),
+            Err(TrySendError::Full(message)) => Err(Refused::Full(message)),
+            Err(TrySendError::Disconnected(_)) => Err(Refused::Ended),
+        }
+    }
+
     /// Puts a message in, waiting while the mailbox is full. Only for senders that the worker never waits for.
     pub fn send(&self, message: T) -> Result<(), WorkerEnded> {
         self.sender.send(message).map_err(|_| WorkerEnded)?;
-        // After the message, so that a worker that is woken, or was looking already, finds it.
-        if !self.awake.swap(true, Ordering::AcqRel) {
-            self.waker.wake().map_err(|_| WorkerEnded)?;
+        self.wake()
+    }
+
+    /// Wakes the worker unless somebody did already. To be called after a message was put in, so that a worker that is
+    /// woken, or was looking already, finds it.
+    fn wake(&self) -> Result<(), WorkerEnded> {
+        if self.awake.swap(true, Ordering::AcqRel) {
+            return Ok(());
         }
-        Ok(())
+        self.waker.wake().map_err(|_| WorkerEnded)
     }
 }
 

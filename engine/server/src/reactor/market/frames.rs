@@ -1,12 +1,15 @@
 //! Frames: an event is encoded at most once per format, wrapped at most once per stream name, and then shared.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use depthcast_wire::json::encode::combined;
 use depthcast_wire::time_unit::TimeUnit;
 use depthcast_wire::ws::{Opcode, frame_header};
 
 use super::channel::Channel;
-use super::{Frame, Mailbox, TopicToken, WorkerMessage};
+use super::{Frame, Mailbox, WorkerMessage};
+use crate::reactor::mailbox::Refused;
 use crate::session::encoding::Encoding;
 
 /// The ways to write an event's payload.
@@ -79,22 +82,28 @@ fn payload(frame: &[u8]) -> &[u8] {
     frame.get(header_len..).unwrap_or_default()
 }
 
-/// The frames that are to be handed to each worker.
+/// What is to be handed to each worker, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
     workers: Vec<Mailbox<WorkerMessage>>,
-    batches: Vec<Vec<Frame>>,
-    batch_frames_max: usize,
+    waiting: Vec<VecDeque<WorkerMessage>>,
+    /// Frames that wait, over all workers.
+    frames: usize,
 }
 
 impl Outbox {
-    pub(super) fn new(workers: Vec<Mailbox<WorkerMessage>>, batch_frames_max: usize) -> Outbox {
-        let batches = workers.iter().map(|_| Vec::new()).collect();
+    pub(super) fn new(workers: Vec<Mailbox<WorkerMessage>>) -> Outbox {
+        let waiting = workers.iter().map(|_| VecDeque::new()).collect();
         Outbox {
             workers,
-            batches,
-            batch_frames_max,
+            waiting,
+            frames: 0,
         }
+    }
+
+    /// How many frames wait to be handed on.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
     }
 
     /// Publishes an event to a channel.
@@ -114,56 +123,71 @@ impl Outbox {
                 raw.clone()
             };
             for outlet in &topic.outlets {
-                if let Some(batch) = self.batches.get_mut(outlet.worker) {
-                    batch.push(Frame {
+                self.push(
+                    outlet.worker,
+                    Frame {
                         token: outlet.token,
                         bytes: bytes.clone(),
-                    });
-                }
+                    },
+                );
             }
         }
-        if self
-            .batches
-            .iter()
-            .any(|batch| batch.len() >= self.batch_frames_max)
-        {
-            self.hand_on();
+    }
+
+    fn push(&mut self, worker: usize, frame: Frame) {
+        let Some(waiting) = self.waiting.get_mut(worker) else {
+            return;
+        };
+        self.frames += 1;
+        match waiting.back_mut() {
+            Some(WorkerMessage::Batch(batch)) => batch.push(frame),
+            _ => waiting.push_back(WorkerMessage::Batch(vec![frame])),
         }
     }
 
     /// Ends the topics of channels that cannot go on without a gap, behind what was published before.
     pub(super) fn end<'a>(&mut self, channels: impl Iterator<Item = &'a Channel>) {
-        let mut ended: Vec<Vec<TopicToken>> = self.workers.iter().map(|_| Vec::new()).collect();
         for outlet in channels
             .flat_map(|channel| &channel.topics)
             .flat_map(|topic| &topic.outlets)
         {
-            if let Some(tokens) = ended.get_mut(outlet.worker) {
-                tokens.push(outlet.token);
-            }
-        }
-        self.hand_on();
-        for (mailbox, tokens) in self.workers.iter().zip(ended) {
-            if !tokens.is_empty() {
-                let _ = mailbox.send(WorkerMessage::EndTopics(tokens));
-            }
-        }
-    }
-
-    /// Hands each worker what was published for it since the last time.
-    pub(super) fn hand_on(&mut self) {
-        for (mailbox, batch) in self.workers.iter().zip(&mut self.batches) {
-            if !batch.is_empty() {
-                // A worker that has ended needs no frames: the engine is stopping.
-                let _ = mailbox.send(WorkerMessage::Batch(std::mem::take(batch)));
+            let Some(waiting) = self.waiting.get_mut(outlet.worker) else {
+                continue;
+            };
+            match waiting.back_mut() {
+                Some(WorkerMessage::EndTopics(tokens)) => tokens.push(outlet.token),
+                _ => waiting.push_back(WorkerMessage::EndTopics(vec![outlet.token])),
             }
         }
     }
 
-    /// Sends every worker a message.
-    pub(super) fn tell_all(&self, message: impl Fn() -> WorkerMessage) {
-        for mailbox in &self.workers {
-            let _ = mailbox.send(message());
+    /// Tells every worker something, behind what was published before.
+    pub(super) fn tell_all(&mut self, message: impl Fn() -> WorkerMessage) {
+        self.waiting
+            .iter_mut()
+            .for_each(|waiting| waiting.push_back(message()));
+    }
+
+    /// Hands each worker what waits for it, as far as its mailbox has room. True when nothing waits any more.
+    pub(super) fn try_hand_on(&mut self) -> bool {
+        let mut all = true;
+        for (mailbox, waiting) in self.workers.iter().zip(&mut self.waiting) {
+            while let Some(message) = waiting.pop_front() {
+                let frames = match &message {
+                    WorkerMessage::Batch(batch) => batch.len(),
+                    _ => 0,
+                };
+                match mailbox.try_send(message) {
+                    Err(Refused::Full(message)) => {
+                        waiting.push_front(message);
+                        all = false;
+                        break;
+                    }
+                    // A worker that has ended needs no frames: the engine is stopping.
+                    Ok(()) | Err(Refused::Ended) => self.frames -= frames,
+                }
+            }
         }
+        all
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
 use depthcast_market::event::MarketEvent;
@@ -31,8 +32,12 @@ use crate::session::encoding::Encoding;
 /// message is handed on at once, and when it is faster many share one batch and one wake-up.
 const BURST: usize = 256;
 
-/// Frames of one batch: past it the batch is handed on within a burst.
-const BATCH_FRAMES_MAX: usize = 4096;
+/// Frames that end a burst: they are handed on before more are made. One event makes at most one for each topic of its
+/// symbol.
+const BURST_FRAMES_MAX: usize = 4096;
+
+/// How long a full worker is given before it is tried again; requests are answered in between.
+const FULL_WORKER_WAIT: Duration = Duration::from_millis(1);
 
 /// Symbols one feed may announce. Each costs a few hundred bytes before its first level.
 pub const SYMBOLS_MAX: usize = 65_536;
@@ -73,7 +78,7 @@ impl Market {
             symbols: Vec::new(),
             by_name: HashMap::new(),
             ticks: TickClock::default(),
-            outbox: Outbox::new(workers, BATCH_FRAMES_MAX),
+            outbox: Outbox::new(workers),
             wanted: HashMap::new(),
             counters,
             is_first_epoch: true,
@@ -99,15 +104,27 @@ impl Market {
                     Err(TryRecvError::Disconnected) => self.feed_is_open = false,
                     Err(TryRecvError::Empty) => {}
                 }
-                if self.feed.is_empty() {
+                if self.feed.is_empty() || self.outbox.frames() >= BURST_FRAMES_MAX {
                     break;
                 }
             }
-            self.outbox.hand_on();
+            stop |= self.hand_on();
             if stop {
                 return;
             }
         }
+    }
+
+    /// Hands on what waits for the workers. While one is full the feed waits, but requests are answered: a subscriber that
+    /// is not reading may be waiting for its snapshot. True when a request was the last.
+    fn hand_on(&mut self) -> bool {
+        let mut stop = false;
+        while !stop && !self.outbox.try_hand_on() {
+            if let Ok(request) = self.requests.recv_timeout(FULL_WORKER_WAIT) {
+                stop = self.on_request(request);
+            }
+        }
+        stop
     }
 
     fn wait(&mut self) -> (Option<MarketRequest>, Option<FeedMessage>) {
@@ -224,7 +241,6 @@ impl Market {
 
     fn begin_epoch(&mut self, symbols: &[FeedSymbol]) {
         if !std::mem::replace(&mut self.is_first_epoch, false) {
-            self.outbox.hand_on();
             self.outbox
                 .tell_all(|| WorkerMessage::EndEpoch { reason: NEW_EPOCH });
         }

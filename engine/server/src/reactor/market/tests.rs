@@ -122,14 +122,20 @@ impl Rig {
 
     /// The payloads handed on since the last call, each with the number of its topic.
     fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
-        self.market.outbox.hand_on();
         let mut events = mio::Events::with_capacity(1);
         self.poll
             .poll(&mut events, Some(std::time::Duration::ZERO))
             .unwrap();
         self.inbox.acknowledge();
+        // What has no room in the mailbox comes once there is some.
+        let mut messages = Vec::new();
+        let mut all = false;
+        while !all {
+            all = self.market.outbox.try_hand_on();
+            messages.extend(std::iter::from_fn(|| self.inbox.take().ok()));
+        }
         let mut frames = Vec::new();
-        while let Ok(message) = self.inbox.take() {
+        for message in messages {
             let WorkerMessage::Batch(batch) = message else {
                 continue;
             };
@@ -359,7 +365,7 @@ fn a_change_that_is_too_large_to_remember_ends_its_subscribers_instead_of_leavin
     let absent: Vec<(i64, i64)> = (0..20_000).rev().map(|price| (price, 0)).collect();
     rig.depth(1100, 11..=11, &absent, &[]);
     rig.time(2000);
-    rig.market.outbox.hand_on();
+    assert!(rig.market.outbox.try_hand_on());
     let messages: Vec<_> = std::iter::from_fn(|| rig.inbox.take().ok()).collect();
     let frames = |message: &WorkerMessage| match message {
         WorkerMessage::Batch(frames) => frames.len(),
@@ -404,6 +410,7 @@ fn subscriptions_may_come_before_the_feed_and_survive_an_epoch() {
         assert_eq!(rig.frames().len(), 1, "epoch {epoch}");
         assert!(rig.inbox.take().is_err());
         rig.begin();
+        assert!(rig.market.outbox.try_hand_on());
         assert!(matches!(rig.inbox.take(), Ok(WorkerMessage::EndEpoch { .. })));
         assert!(
             matches!(rig.answer(), DepthAnswer::Stale),
@@ -420,6 +427,37 @@ fn subscriptions_may_come_before_the_feed_and_survive_an_epoch() {
     rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
     rig.depth(1100, 11..=11, &[(100, 2)], &[]);
     assert!(rig.frames().is_empty(), "nobody wants it any more");
+}
+
+#[test]
+fn a_full_worker_keeps_the_feed_waiting_but_not_the_requests() {
+    let mut rig = Rig::begun();
+    rig.want("btcusdt@depth@100ms", RAW);
+    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
+    let mut id = 10;
+    while rig.market.outbox.try_hand_on() {
+        id += 1;
+        rig.depth(1100, id..=id, &[(100, id as i64)], &[]);
+    }
+    assert_eq!(id as usize, 10 + crate::reactor::mailbox::MAILBOX_MAX + 1);
+    let (requests, received) = bounded(2);
+    rig.market.requests = received;
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    let symbol = SymbolName::new("BTCUSDT").unwrap();
+    requests
+        .send(MarketRequest::Depth {
+            symbol,
+            limit: 1,
+            reply,
+        })
+        .unwrap();
+    requests.send(MarketRequest::Stop).unwrap();
+    assert!(rig.market.hand_on(), "told to stop while it waits");
+    let Ok(DepthAnswer::Book(_, top)) = answer.try_recv() else {
+        panic!("an answer while the worker is full")
+    };
+    assert_eq!(top.last_id, id);
+    assert_eq!(rig.frames().len() as u64, id - 10, "nothing is lost");
 }
 
 #[test]
