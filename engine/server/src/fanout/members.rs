@@ -176,7 +176,6 @@ impl Fanout {
                 self.groups[moved].places[at as usize] = place;
             }
             if self.topics[topic].groups.is_empty() {
-                self.topics.remove(topic);
                 self.events.push(FanoutEvent::TopicIdle(topic));
             }
         }

@@ -79,7 +79,8 @@ pub enum FanoutEvent {
     Failed(MemberId),
     /// The member is further behind than the log keeps: so many bytes.
     Overrun(MemberId, usize),
-    /// No group wants the topic any more; its id may be given to another topic after this.
+    /// No group wanted the topic any more. It is kept, since one may have come to want it again by now: give it back
+    /// with [`Fanout::drop_unused_topic`].
     TopicIdle(TopicId),
 }
 
@@ -147,15 +148,14 @@ impl Fanout {
             .map_err(|_| FanoutError::TableFull)
     }
 
-    /// Gives back a topic that no group has come to want.
-    pub fn drop_unused_topic(&mut self, topic: TopicId) {
-        if self
+    /// Gives back a topic if no group wants it; its id may then be given to another topic. False when one does, or when
+    /// there is no such topic any more.
+    pub fn drop_unused_topic(&mut self, topic: TopicId) -> bool {
+        let is_unused = self
             .topics
             .get(topic)
-            .is_some_and(|topic| topic.groups.is_empty())
-        {
-            self.topics.remove(topic);
-        }
+            .is_some_and(|topic| topic.groups.is_empty());
+        is_unused && self.topics.remove(topic).is_some()
     }
 
     /// Appends a frame to the log of each group that wants `topic`. Nothing is written yet: see [`Fanout::flush`].

@@ -137,14 +137,15 @@ impl World {
         let ids: Vec<_> = ids.into_iter().collect();
         self.fanout.set_topics(member, &ids).unwrap();
         self.expected.get_mut(&member).unwrap().topics = wanted;
-        self.drain_events();
     }
 
     fn drain_events(&mut self) {
         let mut events = Vec::new();
         self.fanout.take_events(&mut events);
         for event in &events {
-            if let FanoutEvent::TopicIdle(idle) = event {
+            if let FanoutEvent::TopicIdle(idle) = event
+                && self.fanout.drop_unused_topic(*idle)
+            {
                 self.topics.retain(|_, id| id != idle);
             }
         }
@@ -181,6 +182,8 @@ impl World {
             Step::Flush { visits } => {
                 let visited = self.fanout.flush(&mut self.sockets, visits);
                 assert!(visited <= visits);
+                // Only here, as in a worker's turn: several members change their topics before anybody looks.
+                self.drain_events();
             }
             Step::Abandon { member } => self.abandon(member),
             Step::Reconnect { member } => {
@@ -189,7 +192,6 @@ impl World {
                 self.connect(member);
             }
         }
-        self.drain_events();
     }
 
     /// After this the member is owed the rest of a begun frame and the last one, and nothing else.
@@ -270,6 +272,21 @@ proptest! {
         prop_assert_eq!(world.fanout.group_count(), 0);
         prop_assert!(world.topics.is_empty(), "a topic that nobody wants is reported idle");
     }
+}
+
+#[test]
+fn a_topic_that_is_wanted_again_before_its_idleness_is_seen_stays() {
+    let mut world = World::new(ROOMY);
+    world.set_topics(0, [0].into());
+    world.set_topics(0, [].into());
+    world.set_topics(1, [1].into());
+    world.set_topics(2, [0].into());
+    assert_ne!(world.topics[&0], world.topics[&1]);
+    world.drain_events();
+    assert_eq!(world.topics.len(), 2);
+    world.step(&Step::Publish { topic: 0, len: 30 });
+    world.step(&Step::Publish { topic: 1, len: 30 });
+    world.finish();
 }
 
 #[test]

@@ -309,7 +309,11 @@ impl Connections {
                 let reason = format!("slow consumer: {bytes} bytes behind");
                 self.give_up(id, 1008, &reason, EndCause::SlowConsumer);
             }
-            FanoutEvent::TopicIdle(topic) => self.topics.on_idle(topic),
+            FanoutEvent::TopicIdle(topic) => {
+                if self.fanout.drop_unused_topic(topic) {
+                    self.topics.on_idle(topic);
+                }
+            }
         }
     }
 

@@ -143,3 +143,103 @@ impl Topics {
         self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fanout::{FanoutEvent, FanoutLimits};
+    use crossbeam_channel::{Receiver, bounded};
+
+    const ROOMY: FanoutLimits = FanoutLimits {
+        retention_bytes: 1 << 20,
+        prefix_bytes_max: 1 << 20,
+        lossless: false,
+    };
+
+    struct Rig {
+        topics: Topics,
+        fanout: Fanout,
+        requests: Receiver<MarketRequest>,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let (market, requests) = bounded(16);
+            let mut fanout = Fanout::new(ROOMY);
+            fanout.add(0);
+            Rig {
+                topics: Topics::new(0, market),
+                fanout,
+                requests,
+            }
+        }
+
+        fn set(&mut self, name: Option<&str>) {
+            let names: Vec<_> = name.into_iter().map(|n| StreamName::parse(n).unwrap()).collect();
+            let ids = self
+                .topics
+                .resolve(&names, Encoding::default(), &mut self.fanout)
+                .unwrap();
+            self.fanout.set_topics(0, &ids).unwrap();
+        }
+
+        fn settle(&mut self) {
+            let mut events = Vec::new();
+            self.fanout.take_events(&mut events);
+            for event in events {
+                if let FanoutEvent::TopicIdle(topic) = event
+                    && self.fanout.drop_unused_topic(topic)
+                {
+                    self.topics.on_idle(topic);
+                }
+            }
+        }
+
+        fn streams(&self) -> Vec<String> {
+            let ids = self.fanout.topics_of(0).iter();
+            ids.filter_map(|&id| self.topics.name(id))
+                .map(|name| name.to_string())
+                .collect()
+        }
+
+        /// What the market was asked for: +stream, -stream.
+        fn asked(&self) -> Vec<String> {
+            let asked = self.requests.try_iter();
+            asked
+                .map(|request| match request {
+                    MarketRequest::Want { name, .. } => format!("+{name}"),
+                    MarketRequest::Unwant { name, .. } => format!("-{name}"),
+                    other => panic!("{other:?}"),
+                })
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_stream_left_and_one_taken_in_the_same_turn_keep_apart() {
+        let mut rig = Rig::new();
+        rig.set(Some("btcusdt@trade"));
+        rig.set(None);
+        rig.set(Some("btcusdt@depth"));
+        rig.settle();
+        assert_eq!(rig.streams(), ["btcusdt@depth"]);
+        assert_eq!(
+            rig.asked(),
+            ["+btcusdt@trade", "+btcusdt@depth", "-btcusdt@trade"]
+        );
+        rig.set(Some("btcusdt@trade"));
+        assert_eq!(rig.asked(), ["+btcusdt@trade"]);
+        assert_eq!(rig.streams(), ["btcusdt@trade"]);
+    }
+
+    #[test]
+    fn a_stream_left_and_taken_again_in_the_same_turn_goes_on() {
+        let mut rig = Rig::new();
+        rig.set(Some("btcusdt@trade"));
+        rig.set(None);
+        rig.set(Some("btcusdt@trade"));
+        rig.settle();
+        assert_eq!(rig.streams(), ["btcusdt@trade"]);
+        assert_eq!(rig.asked(), ["+btcusdt@trade"]);
+    }
+}
