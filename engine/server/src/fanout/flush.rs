@@ -47,6 +47,13 @@ impl Run {
 }
 
 impl Fanout {
+    /// Gives up the run if it is of this group.
+    pub(super) fn forget_run_of(&mut self, group: GroupId) {
+        if self.run.group == group {
+            self.run.clear();
+        }
+    }
+
     /// Visits up to `visits` members that have something to send. Gives how many it visited: fewer when all is done.
     pub fn flush(&mut self, wire: &mut impl Wire, visits: usize) -> usize {
         let mut visited = 0;

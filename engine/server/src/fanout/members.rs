@@ -179,6 +179,8 @@ impl Fanout {
                 self.events.push(FanoutEvent::TopicIdle(topic));
             }
         }
+        // Its id may come again, and its successor's log counts from the same positions.
+        self.forget_run_of(id);
         self.ready.retain(|&ready| ready != id);
         self.over_retention.retain(|&over| over != id);
     }

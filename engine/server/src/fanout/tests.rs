@@ -353,3 +353,32 @@ fn a_prefix_at_its_bound_refuses() {
     assert_eq!(world.fanout.set_topics(0, &[]), Err(FanoutError::PrefixFull));
     world.finish();
 }
+
+#[test]
+fn the_run_of_a_group_that_is_gone_is_not_sent_to_its_successor() {
+    let mut world = World::new(ROOMY);
+    for member in 0..3 {
+        world.set_topics(member, [0].into());
+        world.step(&Step::Room {
+            member,
+            bytes: 1 << 20,
+        });
+    }
+    world.step(&Step::Publish { topic: 0, len: 30 });
+    world.step(&Step::Publish { topic: 0, len: 30 });
+    world.step(&Step::Flush { visits: 1 });
+    for member in 0..3 {
+        world.fanout.remove(member);
+        world.connect(member);
+    }
+    for member in 0..3 {
+        world.set_topics(member, [1].into());
+        world.step(&Step::Room {
+            member,
+            bytes: 1 << 20,
+        });
+    }
+    world.step(&Step::Publish { topic: 1, len: 30 });
+    world.step(&Step::Publish { topic: 1, len: 30 });
+    world.finish();
+}
