@@ -341,10 +341,12 @@ impl Session {
             if target.streams.len() > turn.limits.streams_max {
                 let reason = format!("more than {} streams on one connection", turn.limits.streams_max);
                 let code = CloseCode::POLICY_VIOLATION;
-                return self.give_up(code, &reason, EndCause::Protocol, turn);
+                return self.close(code, &reason, EndCause::Protocol, turn);
             }
             if let Err(error) = turn.host.set_streams(&target.streams, self.encoding) {
-                return self.overload(error, turn);
+                // Behind the answer to the upgrade, which is not sent yet.
+                let (code, cause) = bound_reached(&error);
+                return self.close(code, &error.to_string(), cause, turn);
             }
         }
         self.on_frames(&mut &*rest, turn)
@@ -435,10 +437,7 @@ impl Session {
 
     /// A bound was reached: the peer's own replies, or a table of the engine.
     fn overload(&mut self, error: FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
-        let (code, cause) = match error {
-            FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
-            FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
-        };
+        let (code, cause) = bound_reached(&error);
         self.give_up(code, &error.to_string(), cause, turn)
     }
 
@@ -462,6 +461,14 @@ impl Session {
         self.due = deadline;
         self.end_cause.get_or_insert(cause);
         Next::Finish
+    }
+}
+
+/// Whose fault it is that a bound was reached: the close code and the cause.
+fn bound_reached(error: &FanoutError) -> (u16, EndCause) {
+    match error {
+        FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
+        FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
     }
 }
 

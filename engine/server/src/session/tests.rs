@@ -332,3 +332,19 @@ fn a_full_engine_says_so() {
         ["[close 1008 the connection has too many bytes of replies waiting]"]
     );
 }
+
+#[test]
+fn a_url_of_too_many_streams_is_closed_behind_the_answer_to_its_upgrade() {
+    let (mut session, mut notes) = (Session::new(0, &LIMITS), Notes::default());
+    let asked = request("/ws/a@trade/b@trade/c@trade/d@trade");
+    assert_eq!(session.on_bytes(asked.as_bytes(), &mut notes.at(0)), Next::Finish);
+    assert!(
+        !notes.abandoned,
+        "the answer that is not sent yet would be forgotten"
+    );
+    let head_len = notes.sent.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    assert_eq!(
+        read(&notes.sent[head_len..]),
+        ["[close 1008 more than 3 streams on one connection]"]
+    );
+}
