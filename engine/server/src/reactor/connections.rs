@@ -99,6 +99,9 @@ impl Host for Owner<'_> {
     fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError> {
         let resolved = self.topics.resolve(names, encoding, self.fanout);
         let set = resolved.and_then(|ids| self.fanout.set_topics(self.id, &ids));
+        if set.is_err() {
+            self.topics.give_back(names, encoding, self.fanout);
+        }
         count_subscriber(
             self.has_streams,
             !self.fanout.topics_of(self.id).is_empty(),

@@ -61,6 +61,18 @@ impl Topics {
         Ok(ids)
     }
 
+    /// Gives back those topics of `names` that nobody has come to want: a bound was reached before the subscription
+    /// that they were made for.
+    pub(super) fn give_back(&mut self, names: &[StreamName], encoding: Encoding, fanout: &mut Fanout) {
+        for &name in names {
+            if let Some(&id) = self.by_key.get(&(name, encoding))
+                && fanout.drop_unused_topic(id)
+            {
+                self.on_idle(id);
+            }
+        }
+    }
+
     /// The stream of a topic.
     pub(super) fn name(&self, id: TopicId) -> Option<StreamName> {
         self.topics
@@ -147,7 +159,7 @@ impl Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fanout::{FanoutEvent, FanoutLimits};
+    use crate::fanout::{FanoutEvent, FanoutLimits, TOPICS_MAX};
     use crossbeam_channel::{Receiver, bounded};
 
     const ROOMY: FanoutLimits = FanoutLimits {
@@ -230,6 +242,21 @@ mod tests {
         rig.set(Some("btcusdt@trade"));
         assert_eq!(rig.asked(), ["+btcusdt@trade"]);
         assert_eq!(rig.streams(), ["btcusdt@trade"]);
+    }
+
+    #[test]
+    fn a_subscription_that_finds_the_table_full_leaves_nothing_behind() {
+        let mut rig = Rig::new();
+        for _ in 1..TOPICS_MAX {
+            rig.fanout.create_topic().unwrap();
+        }
+        let names = ["btcusdt@trade", "btcusdt@depth"].map(|name| StreamName::parse(name).unwrap());
+        let encoding = Encoding::default();
+        let resolved = rig.topics.resolve(&names, encoding, &mut rig.fanout);
+        assert_eq!(resolved, Err(FanoutError::TableFull));
+        rig.topics.give_back(&names, encoding, &mut rig.fanout);
+        assert_eq!(rig.asked(), ["+btcusdt@trade", "-btcusdt@trade"]);
+        assert!(rig.fanout.create_topic().is_ok());
     }
 
     #[test]
