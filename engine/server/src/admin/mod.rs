@@ -13,7 +13,7 @@ use crossbeam_channel::Sender;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::reactor::messages::{HandedOff, MarketRequest};
 use rest::Rest;
@@ -31,6 +31,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one connection may live; clients that keep alive reconnect.
 const LIFE_MAX: Duration = Duration::from_secs(300);
 
+/// How often a full admin thread looks whether the engine is ending: those who are served may stay for [`LIFE_MAX`].
+const END_CHECK: Duration = Duration::from_millis(100);
+
 /// Bytes of a request that are buffered at most; no request here has a body that is read.
 const BUFFER_BYTES_MAX: usize = 80 * 1024;
 
@@ -43,7 +46,7 @@ pub fn run(mut connections: mpsc::Receiver<HandedOff>, market: Sender<MarketRequ
         let rest = Arc::new(Rest::new(market));
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         while let Some(connection) = connections.recv().await {
-            let Ok(place) = places.clone().acquire_owned().await else {
+            let Some(place) = place(&places, &connections).await else {
                 break;
             };
             let rest = rest.clone();
@@ -56,6 +59,20 @@ pub fn run(mut connections: mpsc::Receiver<HandedOff>, market: Sender<MarketRequ
         }
     });
     Ok(())
+}
+
+/// A place for one more connection; None when every worker has gone while all places were taken.
+async fn place(
+    places: &Arc<Semaphore>,
+    connections: &mpsc::Receiver<HandedOff>,
+) -> Option<OwnedSemaphorePermit> {
+    while !connections.is_closed() {
+        let free = places.clone().acquire_owned();
+        if let Ok(place) = tokio::time::timeout(END_CHECK, free).await {
+            return place.ok();
+        }
+    }
+    None
 }
 
 async fn serve(
