@@ -169,11 +169,14 @@ impl Engine {
     fn end(&mut self, at_once: bool) {
         self.stop_feed.store(true, Ordering::Relaxed);
         self.end_at_once.store(at_once, Ordering::Relaxed);
-        for worker in self.workers.drain(..) {
-            // One that has ended already needs no telling.
-            let _ = worker.send(WorkerMessage::Stop { at_once });
+        if at_once {
+            for worker in &self.workers {
+                // One that has ended already needs no telling.
+                let _ = worker.send(WorkerMessage::Stop { at_once });
+            }
         }
-        let _ = self.market.send(MarketRequest::Stop);
+        // Else the workers hear it from the market thread, behind the last frame: from here it would overtake frames.
+        let _ = self.market.send(MarketRequest::Stop { at_once });
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the engine ended with a panic");

@@ -50,6 +50,8 @@ pub struct CaptureFeed {
     stop: Arc<AtomicBool>,
     clock: Clock,
     symbols: HashMap<Symbol, usize>,
+    /// The market's time, microseconds: that of the last record, or later. None before the first record of an epoch.
+    market_us: Option<i64>,
 }
 
 /// The market thread has ended.
@@ -70,6 +72,7 @@ impl CaptureFeed {
             stop,
             clock: Clock::start(),
             symbols: HashMap::new(),
+            market_us: None,
         }
     }
 
@@ -90,12 +93,15 @@ impl CaptureFeed {
                 }
                 Ok(Next::AwaitSubscribers(_)) => {
                     std::thread::sleep(SLEEP_MAX);
-                    let subscribers = self.counters.subscribers.load(Ordering::Relaxed);
+                    // Acquire pairs with the workers' release: what they asked of the market thread before they counted
+                    // a subscriber comes before the first record.
+                    let subscribers = self.counters.subscribers.load(Ordering::Acquire);
                     self.replay
                         .note_subscribers(u32::try_from(subscribers).unwrap_or(u32::MAX));
                 }
                 Ok(Next::Rewound { epoch }) => {
                     tracing::info!(epoch, "the capture starts over");
+                    self.let_last_ticks_come()?;
                     self.begin_epoch()?;
                 }
                 Ok(Next::End(finish)) => {
@@ -134,6 +140,7 @@ impl CaptureFeed {
             return Ok(());
         };
         let (at_us, line) = (micros(record.at_ns), record.line_number);
+        self.market_us = Some(at_us);
         self.send(FeedMessage::Event {
             symbol,
             at_us,
@@ -144,17 +151,20 @@ impl CaptureFeed {
 
     fn tell_time(&mut self) -> Result<(), MarketEnded> {
         match self.replay.recorded_now_ns(self.clock.now_ns()) {
-            Some(recorded_ns) => self.send(FeedMessage::Time(micros(recorded_ns))),
+            Some(recorded_ns) => {
+                let at_us = micros(recorded_ns);
+                self.market_us = Some(at_us);
+                self.send(FeedMessage::Time(at_us))
+            }
             None => Ok(()),
         }
     }
 
     /// Lets the cadences that wait for a tick have it, then leaves the market's time standing.
     fn let_last_ticks_come(&mut self) -> Result<(), MarketEnded> {
-        let Some(last_ns) = self.replay.recorded_now_ns(self.clock.now_ns()) else {
+        let Some(last_us) = self.market_us.take() else {
             return Ok(());
         };
-        let last_us = micros(last_ns);
         let mut at_us = last_us;
         while at_us < last_us + AFTERWARDS_US {
             at_us += AFTERWARDS_STEP_US;

@@ -25,6 +25,9 @@ pub struct Mailbox<T> {
 pub struct Inbox<T> {
     receiver: Receiver<T>,
     awake: Arc<AtomicBool>,
+    /// Kept for as long as the worker may sleep: a wake-up goes down with its waker, and the last sender may be gone
+    /// before the worker has seen it.
+    _waker: Arc<Waker>,
 }
 
 /// The worker has ended.
@@ -45,13 +48,18 @@ pub enum Refused<T> {
 pub fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Inbox<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
     let awake = Arc::new(AtomicBool::new(false));
+    let waker = Arc::new(waker);
     (
         Mailbox {
             sender,
-            waker: Arc::new(waker),
+            waker: waker.clone(),
             awake: awake.clone(),
         },
-        Inbox { receiver, awake },
+        Inbox {
+            receiver,
+            awake,
+            _waker: waker,
+        },
     )
 }
 
@@ -135,5 +143,18 @@ mod tests {
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         drop(inbox);
         assert_eq!(mailbox.send((0, 0)), Err(WorkerEnded));
+    }
+
+    #[test]
+    fn a_sender_that_goes_at_once_has_woken_all_the_same() {
+        let mut poll = mio::Poll::new().unwrap();
+        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        mailbox.send("the last").unwrap();
+        drop(mailbox);
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+        assert!(!events.is_empty());
+        inbox.acknowledge();
+        assert_eq!(inbox.take(), Ok("the last"));
     }
 }

@@ -85,8 +85,11 @@ pub enum MarketRequest {
         /// Where the answer goes.
         reply: tokio::sync::oneshot::Sender<Vec<Arc<Instrument>>>,
     },
-    /// End the thread.
-    Stop,
+    /// End the thread: at once, or after all that a stopped feed has given, and then the workers behind it.
+    Stop {
+        /// Without what the feed has given still.
+        at_once: bool,
+    },
 }
 
 /// From a worker to the admin thread: a connection whose request is not a subscriber's.

@@ -306,7 +306,8 @@ impl Worker {
                 Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
                 Err(error) => {
                     self.inbox_may_have_more = false;
-                    if error == crossbeam_channel::TryRecvError::Disconnected {
+                    // Those who told it to stop may end before it does: that does not hurry the goodbyes.
+                    if error == crossbeam_channel::TryRecvError::Disconnected && self.stop_at.is_none() {
                         self.stop(true);
                     }
                     return;

@@ -45,6 +45,14 @@ pub const SYMBOLS_MAX: usize = 65_536;
 /// Why subscribers are closed when a feed starts anew.
 const NEW_EPOCH: &str = "the feed began anew: reconnect and take a new snapshot";
 
+/// How the thread was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    AtOnce,
+    /// After all that a stopped feed has given.
+    AfterFeed,
+}
+
 /// A wanted topic, whether or not its symbol exists (yet).
 type Wanted = HashMap<(usize, TopicToken), (StreamName, Encoding)>;
 
@@ -62,6 +70,7 @@ pub struct Market {
     counters: Arc<Counters>,
     is_first_epoch: bool,
     feed_is_open: bool,
+    stop: Option<Stop>,
 }
 
 impl Market {
@@ -83,65 +92,87 @@ impl Market {
             counters,
             is_first_epoch: true,
             feed_is_open: true,
+            stop: None,
         }
     }
 
     /// Runs until told to stop. A feed that ends leaves its books as they are.
     pub fn run(mut self) {
-        loop {
-            let (request, message) = self.wait();
-            let mut stop = request.is_some_and(|request| self.on_request(request));
-            if let Some(message) = message {
-                self.on_feed(message);
-            }
-            for _ in 0..BURST {
-                // Requests first: a subscription counts from before the snapshot that is asked for after it.
-                while let Ok(request) = self.requests.try_recv() {
-                    stop |= self.on_request(request);
+        while self.stop.is_none() {
+            let mut message = self.wait();
+            for handled in 1..=BURST {
+                // Requests that were made before the message was: a subscription counts from before what the feed began
+                // to tell because of it, and from before the snapshot that is asked for after it.
+                self.answer_requests();
+                if let Some(message) = message {
+                    self.on_feed(message);
                 }
-                match self.feed.try_recv() {
-                    Ok(message) => self.on_feed(message),
-                    Err(TryRecvError::Disconnected) => self.feed_is_open = false,
-                    Err(TryRecvError::Empty) => {}
-                }
-                if self.feed.is_empty() || self.outbox.frames() >= BURST_FRAMES_MAX {
+                if handled == BURST || self.outbox.frames() >= BURST_FRAMES_MAX {
                     break;
                 }
+                message = match self.feed.try_recv() {
+                    Ok(message) => Some(message),
+                    Err(error) => {
+                        self.feed_is_open &= error != TryRecvError::Disconnected;
+                        break;
+                    }
+                };
             }
-            stop |= self.hand_on();
-            if stop {
-                return;
-            }
+            self.hand_on();
         }
+        if self.stop == Some(Stop::AfterFeed) {
+            self.finish();
+        }
+    }
+
+    /// Publishes what the feed has given before it was stopped, and ends the workers behind that.
+    fn finish(mut self) {
+        // It ends with the feed's thread, which was told to stop before we were.
+        while let Ok(message) = self.feed.recv() {
+            self.on_feed(message);
+            self.hand_on();
+        }
+        self.outbox.tell_all(|| WorkerMessage::Stop { at_once: false });
+        self.hand_on();
     }
 
     /// Hands on what waits for the workers. While one is full the feed waits, but requests are answered: a subscriber that
-    /// is not reading may be waiting for its snapshot. True when a request was the last.
-    fn hand_on(&mut self) -> bool {
-        let mut stop = false;
-        while !stop && !self.outbox.try_hand_on() {
+    /// is not reading may be waiting for its snapshot.
+    fn hand_on(&mut self) {
+        while self.stop != Some(Stop::AtOnce) && !self.outbox.try_hand_on() {
             if let Ok(request) = self.requests.recv_timeout(FULL_WORKER_WAIT) {
-                stop = self.on_request(request);
+                self.on_request(request);
             }
         }
-        stop
     }
 
-    fn wait(&mut self) -> (Option<MarketRequest>, Option<FeedMessage>) {
+    fn answer_requests(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            self.on_request(request);
+        }
+    }
+
+    /// Sleeps until there is something to do, and answers a request if that is it.
+    fn wait(&mut self) -> Option<FeedMessage> {
+        let at_once = MarketRequest::Stop { at_once: true };
         if !self.feed_is_open {
-            return (Some(self.requests.recv().unwrap_or(MarketRequest::Stop)), None);
+            let request = self.requests.recv().unwrap_or(at_once);
+            self.on_request(request);
+            return None;
         }
         select! {
-            recv(self.requests) -> request => (Some(request.unwrap_or(MarketRequest::Stop)), None),
+            recv(self.requests) -> request => {
+                self.on_request(request.unwrap_or(at_once));
+                None
+            }
             recv(self.feed) -> message => {
                 self.feed_is_open = message.is_ok();
-                (None, message.ok())
+                message.ok()
             }
         }
     }
 
-    /// Carries out a request; true when it is the last.
-    fn on_request(&mut self, request: MarketRequest) -> bool {
+    fn on_request(&mut self, request: MarketRequest) {
         match request {
             MarketRequest::Want {
                 worker,
@@ -177,9 +208,10 @@ impl Market {
                         .collect(),
                 );
             }
-            MarketRequest::Stop => return true,
+            MarketRequest::Stop { at_once } => {
+                self.stop = Some(if at_once { Stop::AtOnce } else { Stop::AfterFeed });
+            }
         }
-        false
     }
 
     fn on_feed(&mut self, message: FeedMessage) {

@@ -68,12 +68,12 @@ impl Rig {
             generation: 7,
         };
         let name = StreamName::parse(name).unwrap();
-        assert!(!self.market.on_request(MarketRequest::Want {
+        self.market.on_request(MarketRequest::Want {
             worker: 0,
             token,
             name,
-            encoding
-        }));
+            encoding,
+        });
         token
     }
 
@@ -451,8 +451,9 @@ fn a_full_worker_keeps_the_feed_waiting_but_not_the_requests() {
             reply,
         })
         .unwrap();
-    requests.send(MarketRequest::Stop).unwrap();
-    assert!(rig.market.hand_on(), "told to stop while it waits");
+    requests.send(MarketRequest::Stop { at_once: true }).unwrap();
+    rig.market.hand_on();
+    assert_eq!(rig.market.stop, Some(Stop::AtOnce), "told while it waits");
     let Ok(DepthAnswer::Book(_, top)) = answer.try_recv() else {
         panic!("an answer while the worker is full")
     };
