@@ -175,6 +175,9 @@ impl Fanout {
         log.advance(std::mem::replace(&mut member.cursor, cursor), cursor);
 
         let is_drained = member.prefix.is_none() && cursor == log.end();
+        if self.limits.lossless && member.is_lagging && written > 0 && !is_drained {
+            self.events.push(FanoutEvent::Progressed(id));
+        }
         if written < offered {
             if !std::mem::replace(&mut member.is_lagging, true) {
                 self.events.push(FanoutEvent::Blocked(id));

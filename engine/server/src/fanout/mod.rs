@@ -75,6 +75,9 @@ pub enum FanoutEvent {
     Blocked(MemberId),
     /// A member that was blocked owes nothing any more.
     CaughtUp(MemberId),
+    /// A member that lags took some of what it is owed, of a lossless fan-out, whose pace it sets: its lag age begins
+    /// anew.
+    Progressed(MemberId),
     /// A write failed: the connection is gone.
     Failed(MemberId),
     /// The member is further behind than the log keeps: so many bytes.

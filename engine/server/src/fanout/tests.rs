@@ -382,3 +382,23 @@ fn the_run_of_a_group_that_is_gone_is_not_sent_to_its_successor() {
     world.step(&Step::Publish { topic: 1, len: 30 });
     world.finish();
 }
+
+#[test]
+fn progress_is_told_of_a_lossless_fan_out_only() {
+    for lossless in [false, true] {
+        let mut world = World::new(FanoutLimits { lossless, ..ROOMY });
+        world.set_topics(0, [0].into());
+        world.step(&Step::Publish { topic: 0, len: 30 });
+        for bytes in [10, 10, 0, 10] {
+            world.step(&Step::Room { member: 0, bytes });
+            world.step(&Step::Flush { visits: 10 });
+        }
+        let mut told = vec![FanoutEvent::Blocked(0)];
+        if lossless {
+            told.push(FanoutEvent::Progressed(0));
+        }
+        told.push(FanoutEvent::CaughtUp(0));
+        assert_eq!(world.events, told);
+        world.finish();
+    }
+}

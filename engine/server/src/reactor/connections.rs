@@ -307,6 +307,12 @@ impl Connections {
                     self.arm(id);
                 }
             }
+            FanoutEvent::Progressed(id) => {
+                if let Some(connection) = self.slab.get_mut(id) {
+                    connection.session.on_progress(self.now, &self.limits);
+                    self.arm(id);
+                }
+            }
             FanoutEvent::Failed(id) => self.drop_connection(id),
             FanoutEvent::Overrun(id, bytes) => {
                 let reason = format!("slow consumer: {bytes} bytes behind");

@@ -323,7 +323,9 @@ impl Worker {
         self.is_stopping_at_once = at_once;
         let session = &self.settings.session;
         let patience = session.close_ticks + STOP_SLACK_TICKS + if at_once { 0 } else { session.lag_ticks };
-        self.stop_at = Some(self.now + patience);
+        // A lossless end takes as long as its slowest subscriber goes on reading.
+        let is_patient = self.settings.fanout.lossless && !at_once;
+        self.stop_at = Some(if is_patient { u32::MAX } else { self.now + patience });
         self.connections
             .close_all(CloseCode::GOING_AWAY, "the engine is ending", at_once);
         self.connections.drop_unfinished();

@@ -109,7 +109,10 @@ enum Phase {
     /// A subscriber.
     Open,
     /// Our last bytes are queued; what arrives is discarded.
-    Closing,
+    Closing {
+        /// They are all that the peer was owed, not only the end of it.
+        owes_all: bool,
+    },
 }
 
 /// The state of one connection.
@@ -155,7 +158,7 @@ impl Session {
 
     /// Whether our last bytes are queued and only the goodbye is left.
     pub fn is_closing(&self) -> bool {
-        matches!(self.phase, Phase::Closing)
+        matches!(self.phase, Phase::Closing { .. })
     }
 
     /// Whether the handshake is done and the end not begun.
@@ -170,7 +173,7 @@ impl Session {
 
     /// After [`Next::HandOff`]: the bytes read so far.
     pub fn take_head(&mut self) -> Vec<u8> {
-        match std::mem::replace(&mut self.phase, Phase::Closing) {
+        match std::mem::replace(&mut self.phase, Phase::Closing { owes_all: false }) {
             Phase::Handshake(head) => head,
             _ => Vec::new(),
         }
@@ -181,6 +184,15 @@ impl Session {
         self.lagging_since.get_or_insert(now);
     }
 
+    /// The socket took some of what is owed, and the market waits for this peer: it has its whole time again.
+    pub fn on_progress(&mut self, now: u32, limits: &SessionLimits) {
+        match self.phase {
+            Phase::Open => self.lagging_since = Some(now),
+            Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
+            Phase::Closing { .. } | Phase::Handshake(_) => {}
+        }
+    }
+
     /// Everything owed was written.
     pub fn on_caught_up(&mut self) {
         self.lagging_since = None;
@@ -189,7 +201,7 @@ impl Session {
     /// Bytes arrived from the peer.
     pub fn on_bytes(&mut self, mut input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
         match &mut self.phase {
-            Phase::Closing => Next::Continue,
+            Phase::Closing { .. } => Next::Continue,
             Phase::Open => self.on_frames(&mut input, turn),
             Phase::Handshake(head) => {
                 head.extend_from_slice(input);
@@ -202,7 +214,7 @@ impl Session {
     /// The deadline has come.
     pub fn on_timer(&mut self, turn: &mut Turn<'_, impl Host>) -> Next {
         match self.phase {
-            Phase::Closing => {
+            Phase::Closing { .. } => {
                 return if turn.now >= self.due {
                     Next::Drop
                 } else {
@@ -425,7 +437,9 @@ impl Session {
             turn.host.abandon(close);
         }
         // What is owed may take as long as a slow consumer is given.
-        self.end(cause, turn.now + turn.limits.lag_ticks)
+        let next = self.end(cause, turn.now + turn.limits.lag_ticks);
+        self.phase = Phase::Closing { owes_all: true };
+        next
     }
 
     fn send(&mut self, frame: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
@@ -455,7 +469,7 @@ impl Session {
     }
 
     fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
-        self.phase = Phase::Closing;
+        self.phase = Phase::Closing { owes_all: false };
         self.reader = None;
         self.lagging_since = None;
         self.due = deadline;

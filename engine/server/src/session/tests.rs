@@ -348,3 +348,27 @@ fn a_url_of_too_many_streams_is_closed_behind_the_answer_to_its_upgrade() {
         ["[close 1008 more than 3 streams on one connection]"]
     );
 }
+
+#[test]
+fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
+    let (mut session, mut notes) = open("/ws/btcusdt@trade");
+    session.on_blocked(10);
+    session.on_progress(60, &LIMITS);
+    assert_eq!(session.on_timer(&mut notes.at(110)), Next::Continue);
+    assert_eq!(session.deadline(&LIMITS), 160);
+    assert_eq!(session.say_goodbye(1001, "end", &mut notes.at(120)), Next::Finish);
+    session.on_progress(200, &LIMITS);
+    assert_eq!(session.on_timer(&mut notes.at(299)), Next::Continue);
+    assert_eq!(session.on_timer(&mut notes.at(300)), Next::Drop);
+
+    let (mut session, mut notes) = open("/ws/btcusdt@trade");
+    session.on_blocked(10);
+    let next = session.give_up(1008, "slow", EndCause::SlowConsumer, &mut notes.at(20));
+    assert_eq!(next, Next::Finish);
+    session.on_progress(25, &LIMITS);
+    assert_eq!(
+        session.deadline(&LIMITS),
+        30,
+        "its time was up: only the close is awaited"
+    );
+}
