@@ -55,12 +55,10 @@ impl Fanout {
         member.prefix.is_none() && member.cursor == self.groups[member.group].log().end()
     }
 
-    /// Bytes that wait for this connection alone.
-    pub fn prefix_bytes(&self, id: MemberId) -> usize {
-        self.members[id]
-            .prefix
-            .as_ref()
-            .map_or(0, |prefix| prefix.bytes())
+    /// About how much memory the frames take that wait for this connection alone.
+    pub fn prefix_cost(&self, id: MemberId) -> usize {
+        let prefix = self.members[id].prefix.as_ref();
+        prefix.map_or(0, |prefix| prefix.cost())
     }
 
     /// Makes the member receive exactly `topics` from the next published frame on. Frames of its former topics that it
@@ -136,7 +134,8 @@ impl Fanout {
 
     fn bytes_owed(&self, id: MemberId) -> usize {
         let member = &self.members[id];
-        self.prefix_bytes(id) + self.groups[member.group].log().bytes_from(member.cursor)
+        let waiting = member.prefix.as_ref().map_or(0, |prefix| prefix.bytes());
+        waiting + self.groups[member.group].log().bytes_from(member.cursor)
     }
 
     /// The group of exactly these topics, made if need be.

@@ -6,6 +6,10 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+/// Memory that a waiting frame takes beside its bytes: its handle, in a queue that grows by doubling, and what the
+/// allocator rounds up. Of an empty pong it is nearly everything.
+const FRAME_COST: usize = 80;
+
 /// A queue of whole frames, of which the first may be partly sent.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
@@ -22,6 +26,11 @@ impl Prefix {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The memory that it takes, about.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.frames.len() * FRAME_COST
     }
 
     /// Puts a whole frame at the end.

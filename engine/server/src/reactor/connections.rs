@@ -20,8 +20,8 @@ use crate::os::net;
 use crate::session::encoding::Encoding;
 use crate::session::{EndCause, Host, Next, Session, SessionLimits, Turn};
 
-/// Bytes of one connection's own that may wait before nothing more is read from it: a client that asks faster than it
-/// takes the answers is slowed down to its own pace.
+/// Memory that frames of one connection's own may take before nothing more is read from it: a client that asks faster
+/// than it takes the answers is slowed down to its own pace.
 const REPLIES_WAITING_MAX: usize = 256 * 1024;
 
 /// Bytes read from one connection before others have their turn.
@@ -226,7 +226,7 @@ impl Connections {
     }
 
     fn read_turn(&mut self, id: u32) {
-        if self.fanout.prefix_bytes(id) > REPLIES_WAITING_MAX {
+        if self.fanout.prefix_cost(id) > REPLIES_WAITING_MAX {
             self.paused.push(id);
             return;
         }
@@ -285,7 +285,7 @@ impl Connections {
         self.finishing.append(&mut finishing);
         for id in std::mem::take(&mut self.paused) {
             // Checked again at its turn: still too much waiting pauses it again.
-            if self.slab.get(id).is_some() && self.fanout.prefix_bytes(id) > REPLIES_WAITING_MAX {
+            if self.slab.get(id).is_some() && self.fanout.prefix_cost(id) > REPLIES_WAITING_MAX {
                 self.paused.push(id);
             } else {
                 self.on_readable(id, false);

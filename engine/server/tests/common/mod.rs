@@ -1,0 +1,6 @@
+//! What the tests over real sockets share. Tests take it in as `pub mod`, so that a test need not use all of it.
+
+pub mod capture_file;
+pub mod program;
+pub mod raw;
+pub mod scratch;
