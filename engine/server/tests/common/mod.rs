@@ -1,6 +1,8 @@
 //! What the tests over real sockets share. Tests take it in as `pub mod`, so that a test need not use all of it.
 
 pub mod capture_file;
+pub mod node;
 pub mod program;
+pub mod python;
 pub mod raw;
 pub mod scratch;

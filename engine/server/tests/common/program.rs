@@ -73,9 +73,9 @@ impl Pipe {
     }
 
     /// All of it, once the other end is closed and the thread has let go.
-    fn take(self: Arc<Pipe>) -> String {
+    fn to_end(self: &Arc<Pipe>) -> String {
         let until = Instant::now() + PATIENCE;
-        while Arc::strong_count(&self) > 1 && Instant::now() < until {
+        while Arc::strong_count(self) > 1 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.text.lock().expect("no writer panics inside").clone()
@@ -177,8 +177,8 @@ impl Program {
         };
         Ended {
             code,
-            stdout: self.stdout.clone().take(),
-            stderr: self.stderr.clone().take(),
+            stdout: self.stdout.to_end(),
+            stderr: self.stderr.to_end(),
         }
     }
 }

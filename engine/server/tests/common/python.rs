@@ -1,0 +1,60 @@
+//! Clients in Python that other people wrote, installed once per build folder from the package index.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::program::run;
+use super::raw::PATIENCE;
+
+/// What is installed, to the version: a test must not change its meaning by itself.
+const PACKAGES: [&str; 2] = ["websockets==15.0.1", "websocket-client==1.8.0"];
+
+/// Making the environment takes seconds; a slow package index some more.
+const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs a script of `tests/clients` with the packages at hand and gives what it wrote to standard output.
+pub fn run_client(script: &str, arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(script);
+    let mut command = Command::new(interpreter());
+    command.arg(script).args(arguments);
+    run(&mut command, 3 * PATIENCE).stdout
+}
+
+/// The interpreter of an environment that has the packages. Panics where it cannot be made: these tests are never
+/// passed over in silence.
+pub fn interpreter() -> PathBuf {
+    let folder = once_installed("python", &PACKAGES.join(" "), |folder| {
+        run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(folder),
+            INSTALL_PATIENCE,
+        );
+        run(
+            Command::new(folder.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(PACKAGES),
+            INSTALL_PATIENCE,
+        );
+    });
+    folder.join("bin/python")
+}
+
+/// A folder beside the build's that `install` has filled with `what`. Test binaries may come here at the same time:
+/// one installs, the others wait.
+pub fn once_installed(name: &str, what: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = parent.join(name);
+    let lock = std::fs::File::create(parent.join(format!("{name}.lock")))
+        .expect("the build's folder can be written");
+    lock.lock().expect("a file can be locked");
+    let done = parent.join(format!("{name}.done"));
+    if !std::fs::read_to_string(&done).is_ok_and(|text| text == what) || !folder.exists() {
+        install(&folder);
+        std::fs::write(&done, what).expect("the build's folder can be written");
+    }
+    folder
+}
