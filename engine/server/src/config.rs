@@ -20,7 +20,7 @@ const WORKERS_MAX: usize = 1024;
 pub struct Settings {
     /// Where the market comes from.
     ///
-    /// capture:PATH?speed=1&start=0&end=hold replays recorded frames, plain or .gz, lines of "<local ns> <json>".
+    /// capture:PATH?speed=1&start=0&end=hold replays recorded frames, plain or .gz, lines of LOCAL_NS JSON.
     /// speed: recorded seconds per second, 0.01 to 10000, or max (as fast as its subscribers take it);
     /// start: wait for so many subscribers before the first frame;
     /// end: hold (stay, the market stands still), loop (start over as a new epoch) or exit.

@@ -2,8 +2,8 @@
 //! moving a cursor. Does no I/O and reads no clock: sockets are reached through [`Wire`], time is an argument.
 //!
 //! - a *topic* is one stream in one encoding: what a frame belongs to;
-//! - a *group* is a set of topics: all its members receive the same bytes, so they share one [`log`];
-//! - a *member* is a connection: a group, a cursor into its log, and, only while it needs one, a [`prefix`].
+//! - a *group* is a set of topics: all its members receive the same bytes, so they share one *log*;
+//! - a *member* is a connection: a group, a cursor into its log, and, only while it needs one, a *prefix*.
 
 pub mod flush;
 mod group;

@@ -4,16 +4,14 @@
 
 use depthcast_wire::stream::Cadence;
 
-/// Cadences that tick; 0 ms emits on arrival.
-const TICKING: [Cadence; 7] = [
-    Cadence::Ms10,
-    Cadence::Ms20,
-    Cadence::Ms50,
-    Cadence::Ms100,
-    Cadence::Ms250,
-    Cadence::Ms500,
-    Cadence::Ms1000,
-];
+/// How many cadences tick: all but 0 ms, which emits on arrival and comes first in the list.
+const TICKING_LEN: usize = Cadence::ALL.len() - 1;
+
+/// Cadences that tick.
+const TICKING: &[Cadence; TICKING_LEN] = match Cadence::ALL.last_chunk() {
+    Some(ticking) => ticking,
+    None => panic!("the list has one more"),
+};
 
 /// Every tick of any cadence is a multiple of this, microseconds.
 const TICK_US: i64 = 10_000;
@@ -29,7 +27,8 @@ impl Tick {
     /// The cadences that tick now.
     pub(super) fn cadences(self) -> impl Iterator<Item = Cadence> {
         TICKING
-            .into_iter()
+            .iter()
+            .copied()
             .filter(move |cadence| self.0 % period_us(*cadence) == 0)
     }
 }
@@ -76,7 +75,7 @@ impl TickClock {
 /// For one book: at which id the window of each cadence began in which the book last changed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WindowMarks {
-    marks: [Mark; TICKING.len()],
+    marks: [Mark; TICKING_LEN],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,7 +101,7 @@ impl WindowMarks {
 
     /// The book, which stands at `id_before`, is about to change at `at_us`.
     pub(super) fn on_change(&mut self, at_us: i64, id_before: u64) {
-        for (mark, cadence) in self.marks.iter_mut().zip(TICKING) {
+        for (mark, cadence) in self.marks.iter_mut().zip(TICKING.iter().copied()) {
             let window = at_us.div_euclid(period_us(cadence));
             if window > mark.window {
                 let id_before = if mark.is_owed { mark.id_before } else { id_before };
