@@ -1,7 +1,7 @@
 //! The settings of `depthcast serve`: each is a flag and a key of the TOML file under the same name, with one text of
 //! help. A flag wins over the file, the file over the default.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -29,7 +29,7 @@ pub struct Settings {
 
     /// Address and port for everything: WebSocket and REST. [default: 127.0.0.1:9443]
     #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<String>,
 
     /// Worker threads, each with its own share of the connections. [default: one for each core]
     #[arg(long, value_name = "N")]
@@ -125,6 +125,11 @@ pub enum ConfigError {
     /// A capture's settings.
     #[error("--feed: {0}")]
     Capture(#[from] CaptureUrlError),
+    /// Where to listen.
+    #[error(
+        "--listen {0:?} is no address of this host: it takes HOST:PORT, as 127.0.0.1:9443 or localhost:0"
+    )]
+    Listen(String),
     /// A number outside its range.
     #[error("--{name} is {value}; it takes {low} to {high}")]
     Range {
@@ -182,9 +187,7 @@ impl Settings {
         let bytes = |name, value: usize| in_range(name, value as u64, 4096, 1 << 32).map(|n| n as usize);
         Ok(Config {
             feed: CaptureOptions::parse(capture)?,
-            listen: self
-                .listen
-                .unwrap_or_else(|| LISTEN_DEFAULT.parse().expect("a socket address")),
+            listen: resolve(self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?,
             workers: in_range(
                 "workers",
                 self.workers.unwrap_or(cores) as u64,
@@ -211,6 +214,15 @@ impl Settings {
             echo: self.echo.unwrap_or(false),
         })
     }
+}
+
+/// The first address of `HOST:PORT`.
+fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
+    let addresses = listen.to_socket_addrs();
+    addresses
+        .ok()
+        .and_then(|mut all| all.next())
+        .ok_or_else(|| ConfigError::Listen(listen.into()))
 }
 
 fn in_range(name: &'static str, value: u64, low: u64, high: u64) -> Result<u64, ConfigError> {
@@ -273,6 +285,14 @@ mod tests {
                 ..capture()
             })
             .contains("sped")
+        );
+        let nowhere = error(Settings {
+            listen: Some("9443".into()),
+            ..capture()
+        });
+        assert!(
+            nowhere.contains("\"9443\"") && nowhere.contains("HOST:PORT"),
+            "{nowhere}"
         );
         assert_eq!(
             error(Settings {

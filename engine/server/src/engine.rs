@@ -71,6 +71,7 @@ pub struct Engine {
     workers: Vec<Mailbox<WorkerMessage>>,
     market: Sender<MarketRequest>,
     feed_end: Receiver<FeedEnd>,
+    failure: Receiver<String>,
     /// Workers first: the others end when those are gone.
     threads: Vec<JoinHandle<()>>,
 }
@@ -91,7 +92,8 @@ impl Engine {
             end_at_once: end_at_once.clone(),
         };
 
-        let mut threads = Vec::new();
+        // All ports and polls first: an error leaves no thread behind.
+        let mut workers = Vec::new();
         let mut mailboxes = Vec::new();
         let mut address = config.listen;
         for index in 0..config.workers {
@@ -102,31 +104,46 @@ impl Engine {
             // Port 0 is any free one: all workers share the one that the first was given.
             address = listener.local_addr()?;
             let (worker, mailbox) = Worker::new(index, listener, worker_settings(config), links.clone())?;
+            workers.push(worker);
             mailboxes.push(mailbox);
-            threads.push(spawn(format!("worker-{index}"), move || {
-                if let Err(error) = worker.run() {
-                    tracing::error!(%error, "a worker's poll failed; its connections are lost");
-                }
-            })?);
+        }
+        let (failed, failure) = bounded(1);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| spawn(name.to_string(), failed.clone(), run);
+        let mut threads = Vec::new();
+        for (index, worker) in workers.into_iter().enumerate() {
+            threads.push(spawn(
+                &format!("worker-{index}"),
+                Box::new(move || {
+                    if let Err(error) = worker.run() {
+                        panic!("the host's poll failed: {error}");
+                    }
+                }),
+            )?);
         }
         drop(links);
 
         let (feed, feed_messages) = bounded(FEED_MESSAGES_MAX);
         let books = Market::new(requests, feed_messages, mailboxes.clone(), counters.clone());
-        threads.push(spawn("market".into(), move || books.run())?);
+        threads.push(spawn("market", Box::new(move || books.run()))?);
         let stop_feed = Arc::new(AtomicBool::new(false));
         let capture = CaptureFeed::new(replay, feed, counters.clone(), stop_feed.clone());
         let (ended, feed_end) = bounded(1);
-        threads.push(spawn("feed".into(), move || {
-            // Nobody waits for it once the engine is being dropped.
-            let _ = ended.send(capture.run());
-        })?);
+        threads.push(spawn(
+            "feed",
+            Box::new(move || {
+                // Nobody waits for it once the engine is being dropped.
+                let _ = ended.send(capture.run());
+            }),
+        )?);
         let asked = market.clone();
-        threads.push(spawn("admin".into(), move || {
-            if let Err(error) = admin::run(handed_off, asked) {
-                tracing::error!(%error, "the admin thread failed; REST is gone");
-            }
-        })?);
+        threads.push(spawn(
+            "admin",
+            Box::new(move || {
+                if let Err(error) = admin::run(handed_off, asked) {
+                    tracing::error!(%error, "the admin thread failed; REST is gone");
+                }
+            }),
+        )?);
         Ok(Engine {
             address,
             symbols,
@@ -136,6 +153,7 @@ impl Engine {
             workers: mailboxes,
             market,
             feed_end,
+            failure,
             threads,
         })
     }
@@ -158,6 +176,11 @@ impl Engine {
     /// Tells once how the feed ended.
     pub fn feed_end(&self) -> &Receiver<FeedEnd> {
         &self.feed_end
+    }
+
+    /// Tells the name of a thread that failed. What it had is lost, and the engine should be ended.
+    pub fn failure(&self) -> &Receiver<String> {
+        &self.failure
     }
 
     /// Ends the engine: every connection is closed with 1001, after what it is owed or, with `at_once`, without it.
@@ -191,8 +214,31 @@ impl Drop for Engine {
     }
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name).spawn(run)
+/// Runs `run` on a thread of its own; if that panics, `failed` is told the thread's name.
+fn spawn(name: String, failed: Sender<String>, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    let witness = Witness {
+        name: name.clone(),
+        failed,
+    };
+    Builder::new().name(name).spawn(move || {
+        let _witness = witness;
+        run();
+    })
+}
+
+/// Tells of a thread that ended by a panic.
+struct Witness {
+    name: String,
+    failed: Sender<String>,
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // One failure is enough to end the engine: there is no room for more.
+            let _ = self.failed.try_send(std::mem::take(&mut self.name));
+        }
+    }
 }
 
 fn worker_settings(config: &Config) -> WorkerSettings {

@@ -1,11 +1,12 @@
 //! The command line of depthcast.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use crossbeam_channel::{Sender, bounded, select};
-use depthcast::config::Settings;
+use depthcast::config::{LISTEN_DEFAULT, Settings};
 use depthcast::engine::{Engine, StartError};
 use depthcast::os::{cpu, limits};
 use depthcast::reactor::feed::FeedEnd;
@@ -14,10 +15,13 @@ use tracing_subscriber::EnvFilter;
 
 /// Wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
-/// The host refused something: a port in use, for instance.
+/// The host refused something, a port in use for instance, or the engine itself failed.
 const EXIT_HOST: u8 = 1;
 /// The feed is at fault.
 const EXIT_FEED: u8 = 4;
+
+/// Symbols named at the start; the rest are counted.
+const SYMBOLS_SHOWN: usize = 5;
 
 /// A market-data streaming engine: an exchange's feed in, every order book kept, order-book deltas out over WebSocket,
 /// in JSON and SBE, as the Binance Spot market-data API gives them.
@@ -99,16 +103,21 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 eprintln!("ending: connections are being closed (once more to end at once)");
                 return stop(engine, true, &signals, ExitCode::SUCCESS);
             }
+            recv(engine.failure()) -> thread => {
+                let thread = thread.unwrap_or_default();
+                eprintln!("depthcast: its thread {thread} failed: this is a bug; the engine ends");
+                return stop(engine, true, &signals, ExitCode::from(EXIT_HOST));
+            }
             recv(feed_end) -> end => {
                 // Told once; from here on only a signal ends the engine.
                 feed_end = crossbeam_channel::never();
                 match end {
                     Ok(FeedEnd::Exit) => return stop(engine, false, &signals, ExitCode::SUCCESS),
-                    Ok(FeedEnd::Hold) => println!("The capture has ended; the market stands still. Ctrl-C ends."),
+                    Ok(FeedEnd::Hold) => say("The capture has ended; the market stands still. Ctrl-C ends."),
                     Ok(FeedEnd::Failed) if config.feed.at_end == depthcast_feed_sim::capture::AtEnd::Exit => {
                         return stop(engine, false, &signals, ExitCode::from(EXIT_FEED));
                     }
-                    Ok(FeedEnd::Failed) => println!("The feed is gone; books are stale. Ctrl-C ends."),
+                    Ok(FeedEnd::Failed) => say("The feed is gone; books are stale. Ctrl-C ends."),
                     Ok(FeedEnd::Stopped) | Err(_) => {}
                 }
             }
@@ -135,6 +144,11 @@ fn stop(
     code
 }
 
+/// A line for whoever started the engine. Nobody may be reading any more, which is no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Says where everything is and what to do next.
 fn introduce(engine: &Engine) {
     let address = engine.address();
@@ -143,30 +157,33 @@ fn introduce(engine: &Engine) {
         .iter()
         .map(|symbol| symbol.instrument.name())
         .collect();
-    let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(5);
-    println!(
-        "depthcast serves {shown}{} on {address}",
-        if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        }
-    );
-    println!("  streams  ws://{address}/ws and /stream, SBE under /sbe");
-    println!(
-        "  REST     http://{address}/api/v3/depth?symbol={}",
-        names.first().unwrap_or(&"BTCUSDT")
-    );
-    if let Some(first) = names.first() {
-        let url = if address.to_string() == depthcast::config::LISTEN_DEFAULT {
-            String::new()
-        } else {
-            format!(" --url ws://{address}")
-        };
-        println!("Watch it:  depthcast watch {} --plain{url}", first.to_lowercase());
+    let first = names.first().copied().unwrap_or("BTCUSDT");
+    let mut shown = names
+        .iter()
+        .take(SYMBOLS_SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SYMBOLS_SHOWN {
+        shown += &format!(" and {} more", names.len() - SYMBOLS_SHOWN);
     }
-    println!("Ctrl-C ends.");
+    let url = if address.to_string() == LISTEN_DEFAULT {
+        String::new()
+    } else {
+        format!(" --url ws://{address}")
+    };
+    say(&format!("depthcast serves {shown} on {address}"));
+    say(&format!(
+        "  streams  ws://{address}/ws and /stream, SBE under /sbe"
+    ));
+    say(&format!(
+        "  REST     http://{address}/api/v3/depth?symbol={first}"
+    ));
+    say(&format!(
+        "Watch it:  depthcast watch {} --plain{url}",
+        first.to_lowercase()
+    ));
+    say("Ctrl-C ends.");
 }
 
 /// A message for each SIGINT or SIGTERM.

@@ -59,12 +59,15 @@ impl Fanout {
         let mut visited = 0;
         while visited < visits {
             let Some(&group) = self.ready.front() else { break };
-            let Some(id) = self.groups[group].take_next() else {
+            let Some((id, moved)) = self.groups[group].take_next() else {
                 self.groups[group].leave_ready();
                 self.ready.pop_front();
                 self.run.clear();
                 continue;
             };
+            if let Some(moved) = moved {
+                self.members[moved].place = 0;
+            }
             self.visit(id, group, wire);
             visited += 1;
         }
@@ -185,11 +188,15 @@ impl Fanout {
             self.list(id, List::Blocked);
             return;
         }
-        if is_drained && std::mem::take(&mut member.is_lagging) {
+        if !is_drained {
+            self.list(id, List::Unfinished);
+            return;
+        }
+        if std::mem::take(&mut member.is_lagging) {
             self.events.push(FanoutEvent::CaughtUp(id));
         }
-        if !is_drained {
-            self.groups[group].want_another_pass();
+        if std::mem::take(&mut member.is_watched) {
+            self.events.push(FanoutEvent::Drained(id));
         }
         let visited = self.groups[group].visited();
         self.list(id, visited);

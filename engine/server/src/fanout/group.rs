@@ -20,7 +20,12 @@ pub(super) enum List {
     Second,
     /// The socket is full; the member waits for it.
     Blocked,
+    /// Visited, and owed more than one write holds: it has turns of its own, so that it needs no pass of the others.
+    Unfinished,
 }
+
+/// How many lists there are.
+const LISTS: usize = 4;
 
 /// A set of topics and those who receive them.
 #[derive(Debug)]
@@ -29,11 +34,13 @@ pub(super) struct Group {
     /// `places[i]` is this group's place in the group list of `topics[i]`.
     pub(super) places: Vec<u32>,
     log: Log,
-    lists: [Vec<MemberId>; 3],
+    lists: [Vec<MemberId>; LISTS],
     /// The list of those to visit: First or Second.
     to_visit: List,
     /// Something was appended since this pass began, so those visited before it need another pass.
     is_fresh: bool,
+    /// The next turn is of the unfinished, if there are any.
+    is_turn_of_unfinished: bool,
     /// The group is in the queue of groups with work.
     is_ready: bool,
     /// The log is counted as over the retention.
@@ -49,6 +56,7 @@ impl Group {
             lists: Default::default(),
             to_visit: List::First,
             is_fresh: false,
+            is_turn_of_unfinished: false,
             is_ready: false,
             is_over: false,
         }
@@ -113,18 +121,31 @@ impl Group {
         }
     }
 
-    /// Another pass is needed for members that were visited before the last bytes were there for them.
-    pub(super) fn want_another_pass(&mut self) {
-        self.is_fresh = true;
+    /// The next member to visit, taken out of its list, and the one that was moved to the first place of that list by it.
+    /// Begins a new pass when this one is through and something was appended since. None when there is nothing to do.
+    ///
+    /// Those to visit and the unfinished take turns: neither a member that is owed much nor a pass over many holds up
+    /// the other.
+    pub(super) fn take_next(&mut self) -> Option<(MemberId, Option<MemberId>)> {
+        self.is_turn_of_unfinished = !self.is_turn_of_unfinished;
+        if self.is_turn_of_unfinished {
+            self.take_unfinished().or_else(|| self.take_to_visit())
+        } else {
+            self.take_to_visit().or_else(|| self.take_unfinished())
+        }
     }
 
-    /// The next member to visit, taken out of its list; begins a new pass when this one is through and something is
-    /// left to send. None when there is nothing to do.
-    pub(super) fn take_next(&mut self) -> Option<MemberId> {
+    fn take_to_visit(&mut self) -> Option<(MemberId, Option<MemberId>)> {
         if self.lists[self.to_visit as usize].is_empty() && std::mem::take(&mut self.is_fresh) {
             self.to_visit = self.visited();
         }
-        self.lists[self.to_visit as usize].pop()
+        self.lists[self.to_visit as usize].pop().map(|id| (id, None))
+    }
+
+    /// From the front, since those that are still not finished go to the end.
+    fn take_unfinished(&mut self) -> Option<(MemberId, Option<MemberId>)> {
+        let id = *self.lists[List::Unfinished as usize].first()?;
+        Some((id, self.remove(List::Unfinished, 0)))
     }
 
     /// Puts a member that stands in no list at the end of `list` and gives its place.

@@ -12,6 +12,8 @@ struct Entry {
     frame: Bytes,
     /// How many cursors stand before this frame.
     parked: u32,
+    /// Bytes of all frames that were ever before this one.
+    bytes_before: u64,
 }
 
 /// Frames at positions `start()..end()`; a cursor at `end()` has nothing to send.
@@ -22,8 +24,8 @@ pub(super) struct Log {
     start: u64,
     /// How many cursors stand at the end.
     parked_at_end: u32,
-    /// Sum of the frames' lengths.
-    bytes: usize,
+    /// Bytes of all frames that were ever appended.
+    bytes_ever: u64,
 }
 
 impl Log {
@@ -31,15 +33,21 @@ impl Log {
         self.start + self.entries.len() as u64
     }
 
+    /// Sum of the lengths of the frames that it holds.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes_from(self.start)
     }
 
     /// Adds a frame; the cursors that stood at the end now stand before it. With no cursor anywhere it is not kept.
     pub(super) fn append(&mut self, frame: Bytes) {
         let parked = std::mem::take(&mut self.parked_at_end);
-        self.bytes += frame.len();
-        self.entries.push_back(Entry { frame, parked });
+        let bytes_before = self.bytes_ever;
+        self.bytes_ever += frame.len() as u64;
+        self.entries.push_back(Entry {
+            frame,
+            parked,
+            bytes_before,
+        });
         self.trim();
     }
 
@@ -74,21 +82,14 @@ impl Log {
 
     /// The first position from which at most `bytes` are left to the end.
     pub(super) fn position_within(&self, bytes: usize) -> u64 {
-        let mut left = self.bytes;
-        let mut position = self.start;
-        for entry in &self.entries {
-            if left <= bytes {
-                break;
-            }
-            left -= entry.frame.len();
-            position += 1;
-        }
-        position
+        let before = self.bytes_ever.saturating_sub(bytes as u64);
+        self.start + self.entries.partition_point(|entry| entry.bytes_before < before) as u64
     }
 
     /// How many bytes are left from `cursor` to the end.
     pub(super) fn bytes_from(&self, cursor: u64) -> usize {
-        self.frames_from(cursor).map(Bytes::len).sum()
+        let entry = self.entries.get((cursor - self.start) as usize);
+        entry.map_or(0, |entry| (self.bytes_ever - entry.bytes_before) as usize)
     }
 
     fn parked_mut(&mut self, position: u64) -> &mut u32 {
@@ -100,8 +101,7 @@ impl Log {
 
     /// Drops the frames that no cursor has still to send.
     fn trim(&mut self) {
-        while let Some(front) = self.entries.front().filter(|front| front.parked == 0) {
-            self.bytes -= front.frame.len();
+        while self.entries.front().is_some_and(|front| front.parked == 0) {
             self.entries.pop_front();
             self.start += 1;
         }

@@ -20,6 +20,8 @@ pub(super) struct Member {
     pub(super) prefix: Option<Box<Prefix>>,
     pub(super) list: List,
     pub(super) is_present: bool,
+    /// Its owner wants to know when it is owed nothing ([`FanoutEvent::Drained`]).
+    pub(super) is_watched: bool,
     /// It has been blocked and has not caught up since.
     pub(super) is_lagging: bool,
 }
@@ -53,6 +55,15 @@ impl Fanout {
     pub fn is_drained(&self, id: MemberId) -> bool {
         let member = &self.members[id];
         member.prefix.is_none() && member.cursor == self.groups[member.group].log().end()
+    }
+
+    /// Asks for a [`FanoutEvent::Drained`] once everything owed to the member was written.
+    pub fn watch_drained(&mut self, id: MemberId) {
+        if self.is_drained(id) {
+            self.events.push(FanoutEvent::Drained(id));
+        } else {
+            self.members[id].is_watched = true;
+        }
     }
 
     /// About how much memory the frames take that wait for this connection alone.

@@ -78,6 +78,8 @@ pub enum FanoutEvent {
     /// A member that lags took some of what it is owed, of a lossless fan-out, whose pace it sets: its lag age begins
     /// anew.
     Progressed(MemberId),
+    /// Everything owed to the member was written, as [`Fanout::watch_drained`] asked to be told.
+    Drained(MemberId),
     /// A write failed: the connection is gone.
     Failed(MemberId),
     /// The member is further behind than the log keeps: so many bytes.

@@ -402,3 +402,40 @@ fn progress_is_told_of_a_lossless_fan_out_only() {
         world.finish();
     }
 }
+
+#[test]
+fn one_that_is_owed_much_costs_the_others_no_visits() {
+    let mut world = World::new(ROOMY);
+    for member in 0..MEMBERS {
+        world.set_topics(member, [0].into());
+        world.step(&Step::Room {
+            member,
+            bytes: 1 << 20,
+        });
+    }
+    // Several writes' worth of replies for one member.
+    for _ in 0..300 {
+        world.step(&Step::Reply { member: 0, len: 1 });
+    }
+    let visits = world.fanout.flush(&mut world.sockets, 1000);
+    assert_eq!(visits, 300usize.div_ceil(64));
+    world.step(&Step::Publish { topic: 0, len: 10 });
+    world.finish();
+}
+
+#[test]
+fn an_owner_is_told_when_a_member_owes_nothing() {
+    let mut world = World::new(ROOMY);
+    world.fanout.watch_drained(1);
+    world.step(&Step::Reply { member: 0, len: 10 });
+    world.fanout.watch_drained(0);
+    world.step(&Step::Room { member: 0, bytes: 4 });
+    world.step(&Step::Flush { visits: 10 });
+    assert_eq!(world.events, [FanoutEvent::Drained(1), FanoutEvent::Blocked(0)]);
+    world.step(&Step::Room { member: 0, bytes: 6 });
+    world.step(&Step::Flush { visits: 10 });
+    assert_eq!(
+        world.events[2..],
+        [FanoutEvent::CaughtUp(0), FanoutEvent::Drained(0)]
+    );
+}

@@ -58,6 +58,11 @@ impl<T> Slab<T> {
         self.len >= self.limit
     }
 
+    /// Above every key that was ever given.
+    pub fn key_end(&self) -> u32 {
+        self.touched
+    }
+
     /// Puts `value` in a free slot and gives its key, or gives it back when the slab is full.
     pub fn insert(&mut self, value: T) -> Result<u32, T> {
         if self.is_full() {

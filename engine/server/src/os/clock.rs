@@ -20,11 +20,6 @@ impl Clock {
     pub fn now_ns(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
-
-    /// Milliseconds since the start, for timers and ages: wraps after 49 days, so ages are taken with wrapping_sub.
-    pub fn now_ms(&self) -> u32 {
-        (self.now_ns() / 1_000_000) as u32
-    }
 }
 
 /// Wall-clock time, microseconds since the Unix epoch (zero should the host's clock be set before 1970).

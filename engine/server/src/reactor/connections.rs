@@ -36,6 +36,8 @@ pub(super) struct Connection {
     is_queued: bool,
     /// The peer has sent its last byte, though we may not have read that far.
     is_ending: bool,
+    /// Not read from until it has taken its own bytes.
+    is_paused: bool,
     /// Nothing more is to be sent once everything owed is written.
     is_finishing: bool,
     /// Our side of the socket was shut: only the peer's end of stream is awaited.
@@ -44,6 +46,27 @@ pub(super) struct Connection {
     is_at_end: bool,
     /// Counted as a subscriber.
     has_streams: bool,
+}
+
+/// A round over all connections, cut into bounded slices.
+#[derive(Debug)]
+struct Sweep {
+    goodbye: Goodbye,
+    /// The key to look at next.
+    next: u32,
+    /// Keys from here on are of connections that came after the round began.
+    end: u32,
+}
+
+/// How all connections are closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Goodbye {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+    /// Without what they are owed; else after it.
+    pub(super) at_once: bool,
+    /// Also those that have not become subscribers: the worker ends.
+    pub(super) is_last: bool,
 }
 
 /// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
@@ -56,9 +79,8 @@ pub(super) struct Connections {
     limits: SessionLimits,
     counters: Arc<Counters>,
     to_read: VecDeque<u32>,
-    /// Not read from until they have taken more of their own bytes.
-    paused: Vec<u32>,
-    finishing: Vec<u32>,
+    /// A round over all connections that is under way.
+    sweep: Option<Sweep>,
     /// Requests for the HTTP server, with their sockets.
     handed_off: Vec<(TcpStream, Vec<u8>)>,
     events: Vec<FanoutEvent>,
@@ -148,8 +170,7 @@ impl Connections {
             limits,
             counters,
             to_read: VecDeque::new(),
-            paused: Vec::new(),
-            finishing: Vec::new(),
+            sweep: None,
             handed_off: Vec::new(),
             events: Vec::new(),
             read_buffer: vec![0; READ_TURN_BYTES].into_boxed_slice(),
@@ -173,6 +194,7 @@ impl Connections {
             session: Session::new(self.now, &self.limits),
             is_queued: false,
             is_ending: false,
+            is_paused: false,
             is_finishing: false,
             is_shut: false,
             is_at_end: false,
@@ -226,11 +248,12 @@ impl Connections {
     }
 
     fn read_turn(&mut self, id: u32) {
+        let connection = &mut self.slab[id];
         if self.fanout.prefix_cost(id) > REPLIES_WAITING_MAX {
-            self.paused.push(id);
+            connection.is_paused = true;
+            self.fanout.watch_drained(id);
             return;
         }
-        let connection = &mut self.slab[id];
         let read = match connection.socket.read(&mut self.read_buffer) {
             Ok(0) => return self.on_end_of_stream(id),
             Ok(read) => read,
@@ -272,7 +295,7 @@ impl Connections {
         self.settle();
     }
 
-    /// Does what the fan-out's events ask for, and ends those that have said everything.
+    /// Does what the fan-out's events ask for.
     pub(super) fn settle(&mut self) {
         let mut events = std::mem::take(&mut self.events);
         self.fanout.take_events(&mut events);
@@ -280,17 +303,6 @@ impl Connections {
             self.on_event(event);
         }
         self.events = events;
-        let mut finishing = std::mem::take(&mut self.finishing);
-        finishing.retain(|&id| self.is_still_finishing(id));
-        self.finishing.append(&mut finishing);
-        for id in std::mem::take(&mut self.paused) {
-            // Checked again at its turn: still too much waiting pauses it again.
-            if self.slab.get(id).is_some() && self.fanout.prefix_cost(id) > REPLIES_WAITING_MAX {
-                self.paused.push(id);
-            } else {
-                self.on_readable(id, false);
-            }
-        }
     }
 
     fn on_event(&mut self, event: FanoutEvent) {
@@ -313,6 +325,7 @@ impl Connections {
                     self.arm(id);
                 }
             }
+            FanoutEvent::Drained(id) => self.on_drained(id),
             FanoutEvent::Failed(id) => self.drop_connection(id),
             FanoutEvent::Overrun(id, bytes) => {
                 let reason = format!("slow consumer: {bytes} bytes behind");
@@ -340,23 +353,56 @@ impl Connections {
         true
     }
 
-    /// Closes every subscriber, after all that it is owed or, with `at_once`, without it; connections that have not
-    /// become subscribers yet stay.
-    pub(super) fn close_all(&mut self, code: u16, reason: &str, at_once: bool) {
-        let open: Vec<u32> = self
-            .slab
-            .iter()
-            .filter(|(_, c)| c.session.is_open())
-            .map(|(id, _)| id)
-            .collect();
-        for id in open {
-            if at_once {
-                self.give_up(id, code, reason, EndCause::Engine);
-            } else {
-                let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
-                self.carry_out(id, next);
-            }
+    /// Begins to close every connection. A round that is under way is given up for it.
+    pub(super) fn begin_sweep(&mut self, sweep: Goodbye) {
+        self.sweep = Some(Sweep {
+            goodbye: sweep,
+            next: 0,
+            end: self.slab.key_end(),
+        });
+    }
+
+    /// Whether a round over all connections is under way.
+    pub(super) fn is_sweeping(&self) -> bool {
+        self.sweep.is_some()
+    }
+
+    /// Goes on with the round, over up to `count` connections.
+    pub(super) fn sweep_some(&mut self, count: u32) {
+        let Some(Sweep { goodbye, next, end }) = self.sweep.take() else {
+            return;
+        };
+        let stop = end.min(next.saturating_add(count));
+        for id in next..stop {
+            self.sweep_one(id, goodbye);
         }
+        if stop < end {
+            self.sweep = Some(Sweep {
+                goodbye,
+                next: stop,
+                end,
+            });
+        }
+    }
+
+    fn sweep_one(&mut self, id: u32, goodbye: Goodbye) {
+        let Some(connection) = self.slab.get(id) else {
+            return;
+        };
+        if !connection.session.is_open() {
+            if goodbye.is_last && !connection.is_finishing {
+                self.drop_connection(id);
+            }
+        } else if goodbye.at_once {
+            self.give_up(id, goodbye.code, goodbye.reason, EndCause::Engine);
+        } else {
+            self.say_goodbye(id, goodbye.code, goodbye.reason);
+        }
+    }
+
+    fn say_goodbye(&mut self, id: u32, code: u16, reason: &str) {
+        let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
+        self.carry_out(id, next);
     }
 
     /// Closes everybody who receives a topic, after all that it is owed.
@@ -365,20 +411,8 @@ impl Connections {
             return;
         };
         for id in self.fanout.members_of(topic) {
-            let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
-            self.carry_out(id, next);
+            self.say_goodbye(id, code, reason);
         }
-    }
-
-    /// Drops those that have not become subscribers.
-    pub(super) fn drop_unfinished(&mut self) {
-        let strangers: Vec<u32> = self
-            .slab
-            .iter()
-            .filter(|(_, c)| !c.session.is_open() && !c.is_finishing)
-            .map(|(id, _)| id)
-            .collect();
-        strangers.into_iter().for_each(|id| self.drop_connection(id));
     }
 
     fn give_up(&mut self, id: u32, code: u16, reason: &str, cause: EndCause) {
@@ -417,10 +451,10 @@ impl Connections {
             Next::Finish => {
                 let connection = &mut self.slab[id];
                 if !std::mem::replace(&mut connection.is_finishing, true) {
-                    self.finishing.push(id);
                     if connection.session.end_cause() == Some(EndCause::SlowConsumer) {
                         Counters::bump(&self.counters.slow_consumers);
                     }
+                    self.fanout.watch_drained(id);
                 }
             }
             Next::Drop => return self.drop_connection(id),
@@ -428,13 +462,17 @@ impl Connections {
         self.arm(id);
     }
 
-    /// Shuts or drops a connection that has written everything; false when it needs no more looking after here.
-    fn is_still_finishing(&mut self, id: u32) -> bool {
-        let Some(connection) = self.slab.get_mut(id).filter(|connection| connection.is_finishing) else {
-            return false;
+    /// Everything owed to a connection was written: it is read from again, or its end goes on.
+    fn on_drained(&mut self, id: u32) {
+        let Some(connection) = self.slab.get_mut(id) else {
+            return;
         };
-        if !self.fanout.is_drained(id) {
-            return true;
+        if std::mem::take(&mut connection.is_paused) {
+            self.on_readable(id, false);
+        }
+        let connection = &mut self.slab[id];
+        if !connection.is_finishing || connection.is_shut {
+            return;
         }
         // The peer gets our end of stream behind our last byte; its own is then awaited, up to the session's deadline.
         // Closing at once would turn into a reset where something of the peer's is unread, and destroy our last bytes.
@@ -445,7 +483,6 @@ impl Connections {
             connection.session.on_all_said(self.now, &self.limits);
             self.arm(id);
         }
-        false
     }
 
     pub(super) fn drop_connection(&mut self, id: u32) {

@@ -17,6 +17,10 @@ struct Topic {
     generation: u32,
 }
 
+/// Requests that wait for room in the market's mailbox before no new topic is made. Those that take a topic away are
+/// always kept: there are no more of them than topics.
+const UNSENT_MAX: usize = 65_536;
+
 /// The topics that connections of one worker want.
 #[derive(Debug)]
 pub(super) struct Topics {
@@ -26,7 +30,7 @@ pub(super) struct Topics {
     topics: Vec<Option<Topic>>,
     generation: u32,
     market: Sender<MarketRequest>,
-    /// Requests that the market's mailbox had no room for, in order. At most two for each topic there can be.
+    /// Requests that the market's mailbox had no room for, in order. See [`UNSENT_MAX`].
     unsent: std::collections::VecDeque<MarketRequest>,
 }
 
@@ -124,6 +128,9 @@ impl Topics {
         encoding: Encoding,
         fanout: &mut Fanout,
     ) -> Result<TopicId, FanoutError> {
+        if self.unsent.len() >= UNSENT_MAX {
+            return Err(FanoutError::TableFull);
+        }
         let id = fanout.create_topic()?;
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;

@@ -12,7 +12,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
-use super::connections::Connections;
+use super::connections::{Connections, Goodbye};
 use super::counters::Counters;
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
@@ -35,6 +35,8 @@ const READS_PER_SLICE: usize = 128;
 const MESSAGES_PER_SLICE: usize = 64;
 /// Members visited before anything else has its turn: about 2 ms of `send()`.
 const VISITS_PER_SLICE: usize = 512;
+/// Connections closed in a round over all before anything else has its turn.
+const SWEEP_PER_SLICE: u32 = 1024;
 /// Deadlines handled before anything else has its turn.
 const TIMERS_PER_SLICE: usize = 1024;
 /// How long accepting rests after the host refused a descriptor.
@@ -182,6 +184,7 @@ impl Worker {
         let busy = (self.may_accept && self.now >= self.accept_again_at)
             || (self.inbox_may_have_more && !self.connections.fanout.is_over_retention())
             || self.timers_may_be_due
+            || self.connections.is_sweeping()
             || self.connections.has_reads()
             || self.connections.fanout.has_work();
         if busy {
@@ -202,6 +205,7 @@ impl Worker {
         self.connections.read_some(READS_PER_SLICE);
         self.pass_on_requests();
         self.connections.topics.flush();
+        self.connections.sweep_some(SWEEP_PER_SLICE);
         if self.inbox_may_have_more {
             self.take_messages();
         }
@@ -281,6 +285,10 @@ impl Worker {
 
     fn take_messages(&mut self) {
         for _ in 0..MESSAGES_PER_SLICE {
+            if self.connections.is_sweeping() {
+                // What comes next is for those that are left.
+                return;
+            }
             if self.connections.fanout.is_over_retention() {
                 // Frames wait for members that were not visited yet: the mailbox fills, and its sender waits or merges.
                 return;
@@ -300,8 +308,12 @@ impl Worker {
                     }
                 }
                 Ok(WorkerMessage::EndEpoch { reason }) => {
-                    self.connections
-                        .close_all(CloseCode::SERVICE_RESTART, reason, false);
+                    self.connections.begin_sweep(Goodbye {
+                        code: CloseCode::SERVICE_RESTART,
+                        reason,
+                        at_once: false,
+                        is_last: false,
+                    });
                 }
                 Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
                 Err(error) => {
@@ -326,9 +338,12 @@ impl Worker {
         // A lossless end takes as long as its slowest subscriber goes on reading.
         let is_patient = self.settings.fanout.lossless && !at_once;
         self.stop_at = Some(if is_patient { u32::MAX } else { self.now + patience });
-        self.connections
-            .close_all(CloseCode::GOING_AWAY, "the engine is ending", at_once);
-        self.connections.drop_unfinished();
+        self.connections.begin_sweep(Goodbye {
+            code: CloseCode::GOING_AWAY,
+            reason: "the engine is ending",
+            at_once,
+            is_last: true,
+        });
         // Nobody new: connections that the kernel has accepted meanwhile are refused when the listener goes.
         let _ = self.poll.registry().deregister(&mut self.listener);
         self.may_accept = false;

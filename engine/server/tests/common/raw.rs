@@ -33,7 +33,7 @@ pub mod opcode {
 pub fn settings(path: &Path, how: &str) -> Settings {
     Settings {
         feed: Some(format!("capture:{}?{how}", path.display())),
-        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        listen: Some("127.0.0.1:0".into()),
         workers: Some(2),
         ..Settings::default()
     }

@@ -3,63 +3,75 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use depthcast_market::instrument::Instrument;
 use depthcast_wire::json::encode::combined;
 use depthcast_wire::time_unit::TimeUnit;
 use depthcast_wire::ws::{Opcode, frame_header};
 
-use super::channel::Channel;
+use super::channel::{Channel, Topic};
+use super::payload::{Format, Payload};
 use super::{Frame, Mailbox, WorkerMessage};
 use crate::reactor::mailbox::Refused;
 use crate::session::encoding::Encoding;
 
-/// The ways to write an event's payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Json(TimeUnit),
-    Sbe,
+/// How many formats there are: JSON in two units, and SBE.
+const FORMATS: usize = 3;
+
+fn format_of(encoding: Encoding) -> Format {
+    match encoding {
+        Encoding::Json { time_unit, .. } => Format::Json(time_unit),
+        Encoding::Sbe => Format::Sbe,
+    }
 }
 
-impl Format {
-    const COUNT: usize = 3;
-
-    fn of(encoding: Encoding) -> Format {
-        match encoding {
-            Encoding::Json { time_unit, .. } => Format::Json(time_unit),
-            Encoding::Sbe => Format::Sbe,
-        }
+fn index_of(format: Format) -> usize {
+    match format {
+        Format::Json(TimeUnit::Millisecond) => 0,
+        Format::Json(TimeUnit::Microsecond) => 1,
+        Format::Sbe => 2,
     }
+}
 
-    fn index(self) -> usize {
-        match self {
-            Format::Json(TimeUnit::Millisecond) => 0,
-            Format::Json(TimeUnit::Microsecond) => 1,
-            Format::Sbe => 2,
-        }
-    }
-
-    fn opcode(self) -> Opcode {
-        match self {
-            Format::Json(_) => Opcode::Text,
-            Format::Sbe => Opcode::Binary,
-        }
+fn opcode_of(format: Format) -> Opcode {
+    match format {
+        Format::Json(_) => Opcode::Text,
+        Format::Sbe => Opcode::Binary,
     }
 }
 
 /// One event in the formats that somebody wanted so far. Made for an event and dropped with it.
-#[derive(Debug, Default)]
-pub(super) struct EventFrames {
-    /// Raw frames by format, header included.
-    raw: [Option<Bytes>; Format::COUNT],
+#[derive(Debug)]
+pub(super) struct EventFrames<'e> {
+    instrument: &'e Instrument,
+    payload: Payload<'e>,
+    /// Raw frames by format, header included; an inner None where the event does not fit the format.
+    raw: [Option<Option<Bytes>>; FORMATS],
 }
 
-impl EventFrames {
-    /// The event as a frame for raw subscribers; `encode` writes its payload the first time a format is asked for.
-    fn raw(&mut self, format: Format, encode: &mut impl FnMut(Format, &mut Vec<u8>)) -> &Bytes {
-        self.raw[format.index()].get_or_insert_with(|| {
+impl<'e> EventFrames<'e> {
+    pub(super) fn new(instrument: &'e Instrument, payload: Payload<'e>) -> EventFrames<'e> {
+        EventFrames {
+            instrument,
+            payload,
+            raw: [const { None }; FORMATS],
+        }
+    }
+
+    /// The event as a frame for raw subscribers, encoded the first time a format is asked for. None where it does not
+    /// fit.
+    fn raw(&mut self, format: Format) -> Option<&Bytes> {
+        let (instrument, event) = (self.instrument, self.payload);
+        let made = self.raw[index_of(format)].get_or_insert_with(|| {
             let mut payload = Vec::new();
-            encode(format, &mut payload);
-            frame(format.opcode(), &payload)
-        })
+            match event.encode(format, instrument, &mut payload) {
+                Ok(()) => Some(frame(opcode_of(format), &payload)),
+                Err(error) => {
+                    tracing::error!(symbol = instrument.name(), %error, "subscribers of an event are closed");
+                    None
+                }
+            }
+        });
+        made.as_ref()
     }
 }
 
@@ -106,15 +118,13 @@ impl Outbox {
         self.frames
     }
 
-    /// Publishes an event to a channel.
-    pub(super) fn publish(
-        &mut self,
-        channel: &Channel,
-        frames: &mut EventFrames,
-        mut encode: impl FnMut(Format, &mut Vec<u8>),
-    ) {
+    /// Publishes an event to a channel. Topics in whose format it does not fit are ended: they would have a gap.
+    pub(super) fn publish(&mut self, channel: &Channel, frames: &mut EventFrames<'_>) {
         for topic in &channel.topics {
-            let raw = frames.raw(Format::of(topic.encoding), &mut encode);
+            let Some(raw) = frames.raw(format_of(topic.encoding)) else {
+                self.end_topic(topic);
+                continue;
+            };
             let bytes = if topic.encoding.is_combined() {
                 let mut wrapped = Vec::with_capacity(raw.len() + 64);
                 combined(&mut wrapped, &topic.text, payload(raw));
@@ -147,10 +157,13 @@ impl Outbox {
 
     /// Ends the topics of channels that cannot go on without a gap, behind what was published before.
     pub(super) fn end<'a>(&mut self, channels: impl Iterator<Item = &'a Channel>) {
-        for outlet in channels
+        channels
             .flat_map(|channel| &channel.topics)
-            .flat_map(|topic| &topic.outlets)
-        {
+            .for_each(|topic| self.end_topic(topic));
+    }
+
+    fn end_topic(&mut self, topic: &Topic) {
+        for outlet in &topic.outlets {
             let Some(waiting) = self.waiting.get_mut(outlet.worker) else {
                 continue;
             };

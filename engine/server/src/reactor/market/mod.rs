@@ -4,6 +4,7 @@
 mod cadence;
 mod channel;
 mod frames;
+mod payload;
 mod symbol;
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,12 @@ use depthcast_market::book::{Book, BookError, BookLimits};
 use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict};
-use depthcast_wire::json::encode as json;
-use depthcast_wire::sbe::{EncodeError, encode as sbe};
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 
 use super::cadence::{Tick, WindowMarks};
 use super::channel::{Channels, Content, Outlet};
-use super::frames::{EventFrames, Format, Outbox};
+use super::frames::{EventFrames, Outbox};
+use super::payload::Payload;
 use super::{DepthAnswer, FeedSymbol};
 use crate::session::encoding::Encoding;
 
@@ -147,38 +146,27 @@ impl Symbol {
             at_us
         };
         let event_time_us = *best.event_time_us.get_or_insert(known);
-        let instrument = &self.instrument;
-        let mut frames = EventFrames::default();
-        for channel in self
-            .channels
-            .on_arrival()
-            .filter(|c| c.content.kind == StreamKind::BookTicker)
-        {
-            outbox.publish(channel, &mut frames, |format, out| match format {
-                Format::Json(_) => json::book_ticker(out, instrument, &best),
-                Format::Sbe => {
-                    encoded(
-                        sbe::best_bid_ask(out, instrument, event_time_us, &best),
-                        instrument,
-                    );
-                }
-            });
-        }
+        self.publish(
+            StreamKind::BookTicker,
+            Payload::Best(event_time_us, &best),
+            outbox,
+        );
     }
 
     pub(super) fn on_trade(&mut self, trade: &Trade, outbox: &mut Outbox) {
         self.event_time_us = self.event_time_us.max(trade.event_time_us);
-        let instrument = &self.instrument;
-        let mut frames = EventFrames::default();
+        self.publish(StreamKind::Trade, Payload::Trade(trade), outbox);
+    }
+
+    /// Publishes an event of a kind that never waits for a tick.
+    fn publish(&self, kind: StreamKind, event: Payload<'_>, outbox: &mut Outbox) {
+        let mut frames = EventFrames::new(&self.instrument, event);
         for channel in self
             .channels
             .on_arrival()
-            .filter(|c| c.content.kind == StreamKind::Trade)
+            .filter(|channel| channel.content.kind == kind)
         {
-            outbox.publish(channel, &mut frames, |format, out| match format {
-                Format::Json(unit) => json::trade(out, instrument, unit, trade),
-                Format::Sbe => encoded(sbe::trades(out, instrument, &[*trade]), instrument),
-            });
+            outbox.publish(channel, &mut frames);
         }
     }
 
@@ -200,28 +188,20 @@ impl Symbol {
 
     /// Publishes what changed after the id `since` to the channels of one cadence, which share one difference.
     fn publish_tick(&mut self, cadence: Cadence, since: u64, outbox: &mut Outbox) {
-        let instrument = &self.instrument;
-        let mut frames = EventFrames::default();
         let is_known = self.book.diff_since(since, &mut self.diff);
+        let mut frames = EventFrames::new(&self.instrument, Payload::Diff(&self.diff));
         for channel in self.channels.ticking(cadence) {
             if let StreamKind::PartialDepth(levels) = channel.content.kind {
                 self.book.snapshot(levels.count(), &mut self.top);
-                let (top, at) = (&self.top, self.book.event_time_us());
-                outbox.publish(channel, &mut EventFrames::default(), |format, out| {
-                    encode_partial(format, out, instrument, at, top);
-                });
-                continue;
-            }
-            if is_known.is_ok() {
-                let diff = &self.diff;
-                outbox.publish(channel, &mut frames, |format, out| {
-                    encode_diff(format, out, instrument, diff);
-                });
+                let top = Payload::Top(self.book.event_time_us(), &self.top);
+                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
+            } else if is_known.is_ok() {
+                outbox.publish(channel, &mut frames);
             }
         }
         if let Err(error) = is_known {
             // More levels were removed within one window than the book remembers.
-            tracing::error!(symbol = instrument.name(), %error, "subscribers of a cadence are closed");
+            tracing::error!(symbol = self.instrument.name(), %error, "subscribers of a cadence are closed");
             outbox.end(
                 self.channels
                     .ticking(cadence)
@@ -262,53 +242,17 @@ impl Symbol {
 
     /// Publishes a change to the channels that do not wait for a tick.
     fn publish_depth(&mut self, update: &DepthUpdate, outbox: &mut Outbox) {
-        let instrument = &self.instrument;
-        let mut frames = EventFrames::default();
+        let mut frames = EventFrames::new(&self.instrument, Payload::Diff(update));
         for channel in self.channels.on_arrival() {
             match channel.content.kind {
-                StreamKind::Depth => {
-                    outbox.publish(channel, &mut frames, |format, out| {
-                        encode_diff(format, out, instrument, update);
-                    });
-                }
+                StreamKind::Depth => outbox.publish(channel, &mut frames),
                 StreamKind::PartialDepth(levels) => {
                     self.book.snapshot(levels.count(), &mut self.top);
-                    let top = &self.top;
-                    outbox.publish(channel, &mut EventFrames::default(), |format, out| {
-                        encode_partial(format, out, instrument, update.event_time_us, top);
-                    });
+                    let top = Payload::Top(update.event_time_us, &self.top);
+                    outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
                 }
                 StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::Trade => {}
             }
         }
-    }
-}
-
-fn encode_diff(format: Format, out: &mut Vec<u8>, instrument: &Instrument, diff: &DepthUpdate) {
-    match format {
-        Format::Json(unit) => json::depth_update(out, instrument, unit, diff),
-        Format::Sbe => encoded(sbe::depth_diff(out, instrument, diff), instrument),
-    }
-}
-
-fn encode_partial(
-    format: Format,
-    out: &mut Vec<u8>,
-    instrument: &Instrument,
-    event_time_us: i64,
-    top: &BookSnapshot,
-) {
-    match format {
-        Format::Json(_) => json::partial_depth(out, instrument, top),
-        Format::Sbe => encoded(
-            sbe::depth_snapshot(out, instrument, event_time_us, top),
-            instrument,
-        ),
-    }
-}
-
-fn encoded(result: Result<(), EncodeError>, instrument: &Instrument) {
-    if let Err(error) = result {
-        tracing::error!(symbol = instrument.name(), %error, "an event does not fit its SBE message");
     }
 }
