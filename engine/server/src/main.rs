@@ -1,5 +1,6 @@
 //! The command line of depthcast.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,6 +56,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Colours are for people, and a standard error that is gone is no reason to panic.
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .with_target(false)
         .init();
     match Cli::parse().command {
@@ -66,8 +70,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says something on standard output, where anybody listens: `println!` would end the engine when nobody does.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The same on standard error.
+fn say_aside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("depthcast: {error}");
+    say_aside(&format!("depthcast: {error}"));
     ExitCode::from(code)
 }
 
@@ -91,12 +105,13 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
         Err(error @ StartError::Capture(_)) => return fail(&error, EXIT_FEED),
         Err(error) => return fail(&error, EXIT_HOST),
     };
-    introduce(&engine);
+    // Nobody has to listen.
+    let _ = introduce(&engine, &mut std::io::stdout());
     let mut feed_end = engine.feed_end().clone();
     loop {
         select! {
             recv(signals) -> _ => {
-                eprintln!("ending: connections are being closed (once more to end at once)");
+                say_aside("ending: connections are being closed (once more to end at once)");
                 return stop(engine, true, &signals, ExitCode::SUCCESS);
             }
             recv(feed_end) -> end => {
@@ -104,11 +119,11 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 feed_end = crossbeam_channel::never();
                 match end {
                     Ok(FeedEnd::Exit) => return stop(engine, false, &signals, ExitCode::SUCCESS),
-                    Ok(FeedEnd::Hold) => println!("The capture has ended; the market stands still. Ctrl-C ends."),
+                    Ok(FeedEnd::Hold) => say("The capture has ended; the market stands still. Ctrl-C ends."),
                     Ok(FeedEnd::Failed) if config.feed.at_end == depthcast_feed_sim::capture::AtEnd::Exit => {
                         return stop(engine, false, &signals, ExitCode::from(EXIT_FEED));
                     }
-                    Ok(FeedEnd::Failed) => println!("The feed is gone; books are stale. Ctrl-C ends."),
+                    Ok(FeedEnd::Failed) => say("The feed is gone; books are stale. Ctrl-C ends."),
                     Ok(FeedEnd::Stopped) | Err(_) => {}
                 }
             }
@@ -135,8 +150,8 @@ fn stop(
     code
 }
 
-/// Says where everything is and what to do next.
-fn introduce(engine: &Engine) {
+/// Says where everything is and what to do next. An error is that of `out`.
+fn introduce(engine: &Engine, out: &mut impl Write) -> std::io::Result<()> {
     let address = engine.address();
     let names: Vec<&str> = engine
         .symbols()
@@ -144,29 +159,22 @@ fn introduce(engine: &Engine) {
         .map(|symbol| symbol.instrument.name())
         .collect();
     let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(5);
-    println!(
-        "depthcast serves {shown}{} on {address}",
-        if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        }
-    );
-    println!("  streams  ws://{address}/ws and /stream, SBE under /sbe");
-    println!(
-        "  REST     http://{address}/api/v3/depth?symbol={}",
-        names.first().unwrap_or(&"BTCUSDT")
-    );
-    if let Some(first) = names.first() {
-        let url = if address.to_string() == depthcast::config::LISTEN_DEFAULT {
-            String::new()
-        } else {
-            format!(" --url ws://{address}")
-        };
-        println!("Watch it:  depthcast watch {} --plain{url}", first.to_lowercase());
-    }
-    println!("Ctrl-C ends.");
+    let more = match names.len().saturating_sub(5) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = names.first().unwrap_or(&"BTCUSDT");
+    writeln!(out, "depthcast serves {shown}{more} on {address}")?;
+    writeln!(out, "  streams  ws://{address}/ws and /stream, SBE under /sbe")?;
+    writeln!(out, "  REST     http://{address}/api/v3/depth?symbol={first}")?;
+    let url = if address.to_string() == depthcast::config::LISTEN_DEFAULT {
+        String::new()
+    } else {
+        format!(" --url ws://{address}")
+    };
+    let lower = first.to_lowercase();
+    writeln!(out, "Watch it:  depthcast watch {lower} --plain{url}")?;
+    writeln!(out, "Ctrl-C ends.")
 }
 
 /// A message for each SIGINT or SIGTERM.
