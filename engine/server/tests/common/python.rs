@@ -8,7 +8,7 @@ use super::program::run;
 use super::raw::PATIENCE;
 
 /// What is installed, to the version: a test must not change its meaning by itself.
-const PACKAGES: [&str; 2] = ["websockets==15.0.1", "websocket-client==1.8.0"];
+const PACKAGES: [&str; 3] = ["websockets==15.0.1", "websocket-client==1.8.0", "sbe==0.4.3"];
 
 /// Making the environment takes seconds; a slow package index some more.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
