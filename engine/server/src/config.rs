@@ -107,12 +107,14 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// It is no TOML of settings: an unknown key, a value of another type.
-    #[error("the configuration {path} is not right: {error}")]
+    #[error("the configuration {path}, line {line}: {message}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What and where.
-        error: Box<toml::de::Error>,
+        /// The line at fault, from 1.
+        line: usize,
+        /// What is wrong, in one line.
+        message: String,
     },
     /// Nowhere to get a market from.
     #[error("no feed: give one, for instance --feed 'capture:PATH?speed=1' with a recorded market")]
@@ -151,9 +153,13 @@ impl Settings {
             path: path.into(),
             error,
         })?;
-        toml::from_str(&text).map_err(|error| ConfigError::File {
-            path: path.into(),
-            error: Box::new(error),
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start);
+            ConfigError::File {
+                path: path.into(),
+                line: 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count(),
+                message: error.message().replace('\n', " "),
+            }
         })
     }
 

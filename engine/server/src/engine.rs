@@ -270,3 +270,26 @@ fn worker_settings(config: &Config) -> WorkerSettings {
         send_buffer: config.send_buffer,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_fails_is_named_and_one_that_ends_is_not() {
+        let (failed, failure) = bounded(1);
+        spawn("calm".into(), failed.clone(), Box::new(|| {}))
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(failure.try_recv().is_err());
+        let hasty = spawn(
+            "hasty".into(),
+            failed,
+            Box::new(|| panic!("as the test wants it")),
+        )
+        .unwrap();
+        assert!(hasty.join().is_err());
+        assert_eq!(failure.recv(), Ok("hasty".to_string()));
+    }
+}

@@ -1,6 +1,6 @@
 //! The command line of depthcast.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,6 +59,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Colours are for people, and a standard error that is gone is no reason to panic.
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .with_target(false)
         .init();
     match Cli::parse().command {
@@ -70,8 +73,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says something on standard output, where anybody listens: `println!` would end the engine when nobody does.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The same on standard error.
+fn say_aside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("depthcast: {error}");
+    say_aside(&format!("depthcast: {error}"));
     ExitCode::from(code)
 }
 
@@ -95,17 +108,18 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
         Err(error @ StartError::Capture(_)) => return fail(&error, EXIT_FEED),
         Err(error) => return fail(&error, EXIT_HOST),
     };
-    introduce(&engine);
+    // Nobody has to listen.
+    let _ = introduce(&engine, &mut std::io::stdout());
     let mut feed_end = engine.feed_end().clone();
     loop {
         select! {
             recv(signals) -> _ => {
-                eprintln!("ending: connections are being closed (once more to end at once)");
+                say_aside("ending: connections are being closed (once more to end at once)");
                 return stop(engine, true, &signals, ExitCode::SUCCESS);
             }
             recv(engine.failure()) -> thread => {
                 let thread = thread.unwrap_or_default();
-                eprintln!("depthcast: its thread {thread} failed: this is a bug; the engine ends");
+                say_aside(&format!("depthcast: its thread {thread} failed: this is a bug; the engine ends"));
                 return stop(engine, true, &signals, ExitCode::from(EXIT_HOST));
             }
             recv(feed_end) -> end => {
@@ -144,46 +158,36 @@ fn stop(
     code
 }
 
-/// A line for whoever started the engine. Nobody may be reading any more, which is no reason to end.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// Says where everything is and what to do next.
-fn introduce(engine: &Engine) {
+/// Says where everything is and what to do next. An error is that of `out`.
+fn introduce(engine: &Engine, out: &mut impl Write) -> std::io::Result<()> {
     let address = engine.address();
     let names: Vec<&str> = engine
         .symbols()
         .iter()
         .map(|symbol| symbol.instrument.name())
         .collect();
-    let first = names.first().copied().unwrap_or("BTCUSDT");
-    let mut shown = names
+    let shown = names
         .iter()
         .take(SYMBOLS_SHOWN)
         .copied()
         .collect::<Vec<_>>()
         .join(", ");
-    if names.len() > SYMBOLS_SHOWN {
-        shown += &format!(" and {} more", names.len() - SYMBOLS_SHOWN);
-    }
+    let more = match names.len().saturating_sub(SYMBOLS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = names.first().unwrap_or(&"BTCUSDT");
+    writeln!(out, "depthcast serves {shown}{more} on {address}")?;
+    writeln!(out, "  streams  ws://{address}/ws and /stream, SBE under /sbe")?;
+    writeln!(out, "  REST     http://{address}/api/v3/depth?symbol={first}")?;
     let url = if address.to_string() == LISTEN_DEFAULT {
         String::new()
     } else {
         format!(" --url ws://{address}")
     };
-    say(&format!("depthcast serves {shown} on {address}"));
-    say(&format!(
-        "  streams  ws://{address}/ws and /stream, SBE under /sbe"
-    ));
-    say(&format!(
-        "  REST     http://{address}/api/v3/depth?symbol={first}"
-    ));
-    say(&format!(
-        "Watch it:  depthcast watch {} --plain{url}",
-        first.to_lowercase()
-    ));
-    say("Ctrl-C ends.");
+    let lower = first.to_lowercase();
+    writeln!(out, "Watch it:  depthcast watch {lower} --plain{url}")?;
+    writeln!(out, "Ctrl-C ends.")
 }
 
 /// A message for each SIGINT or SIGTERM.

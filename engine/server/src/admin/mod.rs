@@ -91,6 +91,8 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
+        // A client may end its direction behind its request and still wait for the answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(LIFE_MAX, serving).await {
         Ok(served) => Ok(served?),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 pub const BEGIN_NS: u64 = 1_700_000_000_000_000_000;
 
 /// Price and quantity, as the exchange prints them.
-pub type TextLevel = (&'static str, &'static str);
+pub type TextLevel<'t> = (&'t str, &'t str);
 
 /// The text of a capture under way.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +45,8 @@ impl CaptureText {
         symbol: &str,
         first_id: u64,
         last_id: u64,
-        bids: &[TextLevel],
-        asks: &[TextLevel],
+        bids: &[TextLevel<'_>],
+        asks: &[TextLevel<'_>],
     ) -> String {
         let at_ms = self.now_ms();
         let payload = format!(
@@ -59,13 +59,34 @@ impl CaptureText {
     }
 
     /// A snapshot as REST gives it, which names no symbol: for captures of one symbol.
-    pub fn snapshot(&mut self, last_id: u64, bids: &[TextLevel], asks: &[TextLevel]) -> &mut CaptureText {
+    pub fn snapshot(
+        &mut self,
+        last_id: u64,
+        bids: &[TextLevel<'_>],
+        asks: &[TextLevel<'_>],
+    ) -> &mut CaptureText {
         let frame = format!(
             r#"{{"lastUpdateId":{last_id},"bids":{},"asks":{}}}"#,
             levels(bids),
             levels(asks)
         );
         self.line(&frame)
+    }
+
+    /// A snapshot of `symbol`'s book, wrapped so that it names its symbol: for captures of several.
+    pub fn snapshot_of(
+        &mut self,
+        symbol: &str,
+        last_id: u64,
+        bids: &[TextLevel<'_>],
+        asks: &[TextLevel<'_>],
+    ) {
+        let payload = format!(
+            r#"{{"lastUpdateId":{last_id},"bids":{},"asks":{}}}"#,
+            levels(bids),
+            levels(asks)
+        );
+        self.event(symbol, "depthSnapshot", &payload);
     }
 
     /// Any frame at the time reached.
@@ -94,7 +115,7 @@ impl CaptureText {
     }
 }
 
-fn levels(levels: &[TextLevel]) -> String {
+fn levels(levels: &[TextLevel<'_>]) -> String {
     let texts: Vec<String> = levels
         .iter()
         .map(|(price, qty)| format!(r#"["{price}","{qty}"]"#))

@@ -40,6 +40,8 @@ pub(super) struct Symbol {
     marks: WindowMarks,
     /// The newest event time that the feed has given, for events that carry none.
     event_time_us: i64,
+    /// Subscribers have had a change of this book: the next one goes on where it ended.
+    has_published: bool,
     channels: Channels,
     diff: DepthUpdate,
     top: BookSnapshot,
@@ -56,6 +58,7 @@ impl Symbol {
             sync: BookSync::new(BUFFERED_UPDATES_MAX),
             marks: WindowMarks::default(),
             event_time_us: 0,
+            has_published: false,
             channels: Channels::default(),
             diff: DepthUpdate::default(),
             top: BookSnapshot::default(),
@@ -109,9 +112,12 @@ impl Symbol {
         outbox: &mut Outbox,
     ) -> Result<(), FeedFault> {
         self.event_time_us = self.event_time_us.max(update.event_time_us);
-        match self.sync.on_update(update)? {
-            UpdateVerdict::Apply => self.apply(update, at_us, outbox),
-            UpdateVerdict::Buffered | UpdateVerdict::Old => Ok(()),
+        match self.sync.on_update(update) {
+            Ok(UpdateVerdict::Apply) => self.apply(update, at_us, outbox),
+            Ok(UpdateVerdict::Buffered | UpdateVerdict::Old) => Ok(()),
+            // Said once: while no snapshot comes it is so for every update.
+            Err(SyncError::BufferFull { dropped, .. }) if dropped > 1 => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -234,14 +240,23 @@ impl Symbol {
     }
 
     fn apply(&mut self, update: &DepthUpdate, at_us: i64, outbox: &mut Outbox) -> Result<(), FeedFault> {
-        self.marks.on_change(at_us, self.book.last_id());
+        let before = self.book.last_id();
+        self.marks.on_change(at_us, before);
         self.book.apply(update).inspect_err(|_| self.sync.reset())?;
-        self.publish_depth(update, outbox);
+        if self.has_published && update.first_id <= before {
+            // The snapshot of a resync covers its beginning, and what that changed was published already.
+            let mut rest = update.clone();
+            rest.first_id = before + 1;
+            self.publish_depth(&rest, outbox);
+        } else {
+            self.publish_depth(update, outbox);
+        }
         Ok(())
     }
 
     /// Publishes a change to the channels that do not wait for a tick.
     fn publish_depth(&mut self, update: &DepthUpdate, outbox: &mut Outbox) {
+        self.has_published = true;
         let mut frames = EventFrames::new(&self.instrument, Payload::Diff(update));
         for channel in self.channels.on_arrival() {
             match channel.content.kind {

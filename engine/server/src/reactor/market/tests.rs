@@ -164,6 +164,12 @@ fn levels(pairs: &[(i64, i64)]) -> Vec<Level> {
     pairs.iter().map(|&(price, qty)| Level { price, qty }).collect()
 }
 
+/// U and u of a depth event.
+fn ids(text: &str) -> (u64, u64) {
+    let event: serde_json::Value = serde_json::from_str(text).unwrap();
+    (event["U"].as_u64().unwrap(), event["u"].as_u64().unwrap())
+}
+
 #[test]
 fn events_before_the_snapshot_are_kept_when_newer_and_emitted_as_they_came() {
     let mut rig = Rig::begun();
@@ -384,6 +390,32 @@ fn a_change_that_is_too_large_to_remember_ends_its_subscribers_instead_of_leavin
         })
         .collect();
     assert_eq!(ended, [vec![slow]]);
+}
+
+#[test]
+fn an_update_that_the_healing_snapshot_covers_in_part_goes_on_where_the_snapshot_ended() {
+    let mut rig = Rig::begun();
+    rig.want("btcusdt@depth@100ms", RAW);
+    rig.snapshot(1000, 10, &[(100, 1)], &[]);
+    // The first update after the first snapshot is emitted as it came.
+    rig.depth(1100, 9..=11, &[(100, 2)], &[]);
+    // A gap; its first update is covered by the snapshot in part, and so is the one that comes after that.
+    rig.depth(1200, 14..=18, &[(99, 5)], &[]);
+    rig.snapshot(1250, 16, &[(100, 3)], &[]);
+    rig.depth(1300, 30..=34, &[(98, 6)], &[]);
+    rig.snapshot(1350, 40, &[(100, 4)], &[]);
+    rig.depth(1400, 39..=42, &[(97, 7)], &[]);
+    let ids: Vec<(u64, u64)> = rig.texts().iter().map(|(_, text)| ids(text)).collect();
+    assert_eq!(ids, [(9, 11), (12, 16), (17, 18), (19, 40), (41, 42)]);
+}
+
+#[test]
+fn waiting_long_for_a_snapshot_is_said_once() {
+    let mut rig = Rig::begun();
+    for n in 0..7_000 {
+        rig.depth(1000, n..=n, &[], &[]);
+    }
+    assert_eq!(rig.market.counters.feed_gaps.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -1,0 +1,14 @@
+//! What goes wrong outside the engine, and what it makes of it: the fault is named to whoever is at fault, by status,
+//! close code or exit code and in words, and nobody else notices anything.
+
+#[path = "../common/mod.rs"]
+pub mod common;
+
+mod captures;
+mod endings;
+mod gaps;
+mod requests;
+mod settings;
+mod slow;
+mod strangers;
+mod witness;
