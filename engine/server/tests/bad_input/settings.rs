@@ -58,6 +58,11 @@ fn feeds_and_numbers_that_are_wrong_are_named() {
             &["--feed", &feed, "--retention-bytes", "1"],
             "--retention-bytes is 1; it takes 4096 to",
         ),
+        (&["--feed", "capture:a", "--listen", "here"], "--listen \"here\""),
+        (
+            &["--feed", "capture:a", "--listen", "127.0.0.1:65536"],
+            "--listen \"127.0.0.1:65536\"",
+        ),
         (&[], "no feed: give one"),
     ] {
         let ended = ended(arguments);
@@ -77,8 +82,6 @@ fn flags_that_are_wrong_are_named() {
         (&["--fed", "x"][..], "'--fed'"),
         (&["--workers", "many"], "'many' for '--workers <N>'"),
         (&["--workers", "-1"], "-1"),
-        (&["--listen", "here"], "'here' for '--listen <HOST:PORT>'"),
-        (&["--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
         (&["--feed"], "--feed <URL>"),
         (&["--workers", "1", "--workers", "2"], "--workers <N>"),
         (&["more"], "'more'"),
@@ -103,7 +106,7 @@ fn files_that_are_wrong_are_named_with_the_place() {
         ),
         (b"workers = \"two\"", "line 1: invalid type: string \"two\""),
         (b"workers = -1", "line 1: invalid value: integer `-1`"),
-        (b"listen = \"here\"", "line 1: invalid socket address"),
+        (b"listen = 9443", "line 1: invalid type: integer `9443`"),
         (b"workers = 2\nworkers = 3", "line 2: duplicate key"),
         (b"workers", "line 1: "),
         (b"\n\n[serve]\nworkers = 2", "line 3: unknown field `serve`"),
