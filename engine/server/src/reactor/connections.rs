@@ -4,21 +4,18 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use depthcast_wire::stream::StreamName;
 use mio::net::TcpStream;
 
 use super::counters::Counters;
 use super::messages::TopicToken;
+use super::owner::{Owner, count_subscriber};
 use super::topics::Topics;
-use crate::fanout::{Fanout, FanoutError, FanoutEvent, MemberId, Wire, WriteOutcome};
+use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
 use crate::os::net;
-use crate::session::encoding::Encoding;
-use crate::session::{EndCause, Host, Next, Session, SessionLimits, Turn};
+use crate::session::{EndCause, Next, Session, SessionLimits, Turn};
 
 /// Memory that frames of one connection's own may take before nothing more is read from it: a client that asks faster
 /// than it takes the answers is slowed down to its own pace.
@@ -54,7 +51,7 @@ struct Sweep {
     goodbye: Goodbye,
     /// The key to look at next.
     next: u32,
-    /// Keys from here on are of connections that came after the round began.
+    /// Keys from here on had never been given when the round began.
     end: u32,
 }
 
@@ -102,56 +99,6 @@ impl Wire for Sockets<'_> {
             Err(_) => WriteOutcome::Failed,
         }
     }
-}
-
-/// What a session may do: the owner's side of one connection.
-struct Owner<'a> {
-    id: u32,
-    fanout: &'a mut Fanout,
-    topics: &'a mut Topics,
-    has_streams: &'a mut bool,
-    counters: &'a Counters,
-}
-
-impl Host for Owner<'_> {
-    fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
-        self.fanout.queue(self.id, frame)
-    }
-
-    fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError> {
-        let resolved = self.topics.resolve(names, encoding, self.fanout);
-        let set = resolved.and_then(|ids| self.fanout.set_topics(self.id, &ids));
-        if set.is_err() {
-            self.topics.give_back(names, encoding, self.fanout);
-        }
-        count_subscriber(
-            self.has_streams,
-            !self.fanout.topics_of(self.id).is_empty(),
-            self.counters,
-        );
-        set
-    }
-
-    fn streams(&self) -> Vec<StreamName> {
-        self.fanout
-            .topics_of(self.id)
-            .iter()
-            .filter_map(|&id| self.topics.name(id))
-            .collect()
-    }
-
-    fn abandon(&mut self, last: Bytes) {
-        self.fanout.abandon(self.id, last);
-        count_subscriber(self.has_streams, false, self.counters);
-    }
-}
-
-fn count_subscriber(counted: &mut bool, has_streams: bool, counters: &Counters) {
-    match (std::mem::replace(counted, has_streams), has_streams) {
-        (false, true) => counters.subscribers.fetch_add(1, Ordering::Relaxed),
-        (true, false) => counters.subscribers.fetch_sub(1, Ordering::Relaxed),
-        _ => 0,
-    };
 }
 
 impl Connections {

@@ -15,4 +15,5 @@ pub mod messages;
 pub mod worker;
 
 mod connections;
+mod owner;
 mod topics;
