@@ -23,16 +23,21 @@ const EXIT_FEED: u8 = 4;
 /// Symbols named at the start; the rest are counted.
 const SYMBOLS_SHOWN: usize = 5;
 
-/// A market-data streaming engine: an exchange's feed in, every order book kept, order-book deltas out over WebSocket,
-/// in JSON and SBE, as the Binance Spot market-data API gives them.
+/// A market-data streaming engine: an exchange's feed in, every order book
+/// kept, order-book deltas out over WebSocket, in JSON and SBE, as the Binance
+/// Spot market-data API gives them.
 ///
 /// Start it with a recorded market, then watch it from a second terminal:
 ///
 ///   depthcast serve --feed 'capture:PATH.gz?speed=1'
 ///   depthcast watch btcusdt --plain
 ///
-/// Trading clients connect by changing their base URL to ws://127.0.0.1:9443 (streams at /ws and /stream, SBE under
-/// /sbe) and http://127.0.0.1:9443 (REST under /api/v3). DEPTHCAST_LOG=info or debug shows what goes on inside.
+/// Trading clients connect by changing their base URLs:
+///
+///   ws://127.0.0.1:9443     streams at /ws and /stream, SBE under /sbe
+///   http://127.0.0.1:9443   REST under /api/v3
+///
+/// DEPTHCAST_LOG=info, or debug, shows what goes on inside.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Cli {
