@@ -22,27 +22,21 @@ fn recorded() -> (BookSnapshot, Vec<DepthUpdate>) {
 
 fn apply(criterion: &mut Criterion) {
     let (snapshot, updates) = recorded();
-    let levels: usize = updates
-        .iter()
-        .map(|update| update.bids.len() + update.asks.len())
-        .sum();
     let start = loaded(&snapshot);
-    let mut group = criterion.benchmark_group("apply_whole_capture");
-    for (unit, count) in [("events", updates.len()), ("levels", levels)] {
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(unit, |bencher| {
-            bencher.iter_batched(
-                || start.clone(),
-                |mut book| {
-                    for update in &updates {
-                        book.apply(update).expect("a recorded update");
-                    }
-                    book
-                },
-                BatchSize::LargeInput,
-            );
-        });
-    }
+    let mut group = criterion.benchmark_group("apply");
+    group.throughput(Throughput::Elements(updates.len() as u64));
+    group.bench_function("whole_capture", |bencher| {
+        bencher.iter_batched(
+            || start.clone(),
+            |mut book| {
+                for update in &updates {
+                    book.apply(update).expect("a recorded update");
+                }
+                book
+            },
+            BatchSize::LargeInput,
+        );
+    });
     group.finish();
 }
 

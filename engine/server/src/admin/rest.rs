@@ -35,46 +35,46 @@ struct ApiError {
     message: &'static str,
 }
 
-const INVALID_SYMBOL: ApiError = ApiError {
-    status: StatusCode::BAD_REQUEST,
-    code: -1121,
-    message: "Invalid symbol.",
-};
-const NO_SYMBOL: ApiError = ApiError {
-    status: StatusCode::BAD_REQUEST,
-    code: -1102,
-    message: "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
-};
-const ILLEGAL_SYMBOL: ApiError = ApiError {
-    status: StatusCode::BAD_REQUEST,
-    code: -1100,
-    message: "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
-};
-const ILLEGAL_LIMIT: ApiError = ApiError {
-    status: StatusCode::BAD_REQUEST,
-    code: -1100,
-    message: "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.",
-};
-const STALE: ApiError = ApiError {
-    status: StatusCode::SERVICE_UNAVAILABLE,
-    code: -1008,
-    message: "The book of this symbol is stale or has not begun: its feed is being awaited. Try again.",
-};
-const OVERLOADED: ApiError = ApiError {
-    status: StatusCode::SERVICE_UNAVAILABLE,
-    code: -1008,
-    message: "The engine is overloaded. Try again.",
-};
-const NOT_FOUND: ApiError = ApiError {
-    status: StatusCode::NOT_FOUND,
-    code: -1000,
-    message: "No such path. WebSocket streams are at /ws and /stream, SBE under /sbe, REST under /api/v3.",
-};
-const METHOD: ApiError = ApiError {
-    status: StatusCode::METHOD_NOT_ALLOWED,
-    code: -1000,
-    message: "Use GET or HEAD.",
-};
+const INVALID_SYMBOL: ApiError = error(StatusCode::BAD_REQUEST, -1121, "Invalid symbol.");
+const NO_SYMBOL: ApiError = error(
+    StatusCode::BAD_REQUEST,
+    -1102,
+    "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
+);
+const ILLEGAL_SYMBOL: ApiError = error(
+    StatusCode::BAD_REQUEST,
+    -1100,
+    "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.",
+);
+const ILLEGAL_LIMIT: ApiError = error(
+    StatusCode::BAD_REQUEST,
+    -1100,
+    "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.",
+);
+const STALE: ApiError = error(
+    StatusCode::SERVICE_UNAVAILABLE,
+    -1008,
+    "The book of this symbol is stale or has not begun: its feed is being awaited. Try again.",
+);
+const OVERLOADED: ApiError = error(
+    StatusCode::SERVICE_UNAVAILABLE,
+    -1008,
+    "The engine is overloaded. Try again.",
+);
+const NOT_FOUND: ApiError = error(
+    StatusCode::NOT_FOUND,
+    -1000,
+    "No such path. WebSocket streams are at /ws and /stream, SBE under /sbe, REST under /api/v3.",
+);
+const METHOD: ApiError = error(StatusCode::METHOD_NOT_ALLOWED, -1000, "Use GET or HEAD.");
+
+const fn error(status: StatusCode, code: i32, message: &'static str) -> ApiError {
+    ApiError {
+        status,
+        code,
+        message,
+    }
+}
 
 /// The REST API over a market thread.
 #[derive(Debug)]

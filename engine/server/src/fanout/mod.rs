@@ -205,11 +205,6 @@ impl Fanout {
         into.append(&mut self.events);
     }
 
-    /// How many groups there are beside the empty one.
-    pub fn group_count(&self) -> u32 {
-        self.groups.len() - 1
-    }
-
     /// Finds those who are further behind than the retention keeps, as [`FanoutEvent::Overrun`]. Call after publishing.
     pub fn enforce_retention(&mut self) {
         if self.limits.lossless || !self.is_over_retention() {

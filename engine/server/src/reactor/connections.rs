@@ -243,7 +243,7 @@ impl Connections {
     }
 
     /// Does what the fan-out's events ask for.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         let mut events = std::mem::take(&mut self.events);
         self.fanout.take_events(&mut events);
         for event in events.drain(..) {

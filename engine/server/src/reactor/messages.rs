@@ -66,10 +66,6 @@ pub enum MarketRequest {
         worker: usize,
         /// Its name for the topic.
         token: TopicToken,
-        /// The stream.
-        name: StreamName,
-        /// How it is written.
-        encoding: Encoding,
     },
     /// The top of a book as it is now.
     Depth {

@@ -1,7 +1,7 @@
 //! A worker's table of topics: which stream in which encoding goes by which key, and what the market thread has still to
 //! be told of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crossbeam_channel::{Sender, TrySendError};
 use depthcast_wire::stream::StreamName;
@@ -31,7 +31,7 @@ pub(super) struct Topics {
     generation: u32,
     market: Sender<MarketRequest>,
     /// Requests that the market's mailbox had no room for, in order. See [`UNSENT_MAX`].
-    unsent: std::collections::VecDeque<MarketRequest>,
+    unsent: VecDeque<MarketRequest>,
 }
 
 impl Topics {
@@ -42,7 +42,7 @@ impl Topics {
             topics: Vec::new(),
             generation: 0,
             market,
-            unsent: std::collections::VecDeque::new(),
+            unsent: VecDeque::new(),
         }
     }
 
@@ -102,24 +102,18 @@ impl Topics {
             topic: id,
             generation: topic.generation,
         };
-        let (name, encoding) = (topic.name, topic.encoding);
-        self.ask(MarketRequest::Unwant {
-            worker: self.worker,
-            token,
-            name,
-            encoding,
-        });
+        let worker = self.worker;
+        self.ask(MarketRequest::Unwant { worker, token });
     }
 
-    /// Tells the market thread what its full mailbox had no room for. True when all is told.
-    pub(super) fn flush(&mut self) -> bool {
+    /// Tells the market thread what its full mailbox had no room for, as far as it has some now.
+    pub(super) fn flush(&mut self) {
         while let Some(request) = self.unsent.pop_front() {
             if let Err(TrySendError::Full(request)) = self.market.try_send(request) {
                 self.unsent.push_front(request);
-                return false;
+                return;
             }
         }
-        true
     }
 
     fn create(
@@ -179,6 +173,7 @@ mod tests {
         topics: Topics,
         fanout: Fanout,
         requests: Receiver<MarketRequest>,
+        wanted: HashMap<TopicToken, StreamName>,
     }
 
     impl Rig {
@@ -190,6 +185,7 @@ mod tests {
                 topics: Topics::new(0, market),
                 fanout,
                 requests,
+                wanted: HashMap::new(),
             }
         }
 
@@ -221,16 +217,25 @@ mod tests {
                 .collect()
         }
 
-        /// What the market was asked for: +stream, -stream.
-        fn asked(&self) -> Vec<String> {
-            let asked = self.requests.try_iter();
-            asked
-                .map(|request| match request {
-                    MarketRequest::Want { name, .. } => format!("+{name}"),
-                    MarketRequest::Unwant { name, .. } => format!("-{name}"),
+        /// What the market was asked for: +stream, -stream, by the token that it was wanted under.
+        fn asked(&mut self) -> Vec<String> {
+            let mut asked = Vec::new();
+            for request in self.requests.try_iter() {
+                asked.push(match request {
+                    MarketRequest::Want { token, name, .. } => {
+                        self.wanted.insert(token, name);
+                        format!("+{name}")
+                    }
+                    MarketRequest::Unwant { token, .. } => {
+                        format!(
+                            "-{}",
+                            self.wanted.remove(&token).expect("a token that was wanted")
+                        )
+                    }
                     other => panic!("{other:?}"),
-                })
-                .collect()
+                });
+            }
+            asked
         }
     }
 

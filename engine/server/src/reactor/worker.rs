@@ -210,7 +210,6 @@ impl Worker {
             self.take_messages();
         }
         self.connections.fanout.enforce_retention();
-        self.connections.settle();
         self.connections.flush(VISITS_PER_SLICE);
         self.timers_may_be_due = self.connections.run_timers(TIMERS_PER_SLICE);
     }

@@ -11,10 +11,9 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use depthcast_market::event::MarketEvent;
 use depthcast_wire::stream::{StreamName, SymbolName};
 
@@ -141,8 +140,11 @@ impl Market {
     /// is not reading may be waiting for its snapshot.
     fn hand_on(&mut self) {
         while self.stop != Some(Stop::AtOnce) && !self.outbox.try_hand_on() {
-            if let Ok(request) = self.requests.recv_timeout(FULL_WORKER_WAIT) {
-                self.on_request(request);
+            match self.requests.recv_timeout(FULL_WORKER_WAIT) {
+                Ok(request) => self.on_request(request),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Nobody is left to tell us to stop, nor to hand anything on for.
+                Err(RecvTimeoutError::Disconnected) => self.stop = Some(Stop::AtOnce),
             }
         }
     }
@@ -186,14 +188,10 @@ impl Market {
                     Counters::bump(&self.counters.unknown_symbols);
                 }
             }
-            MarketRequest::Unwant {
-                worker,
-                token,
-                name,
-                encoding,
-            } => {
-                self.wanted.remove(&(worker, token));
-                if let Some(&symbol) = self.by_name.get(&name.symbol) {
+            MarketRequest::Unwant { worker, token } => {
+                if let Some((name, encoding)) = self.wanted.remove(&(worker, token))
+                    && let Some(&symbol) = self.by_name.get(&name.symbol)
+                {
                     self.symbols[symbol].detach(Outlet { worker, token }, name, encoding);
                 }
             }
@@ -257,7 +255,7 @@ impl Market {
             }
         };
         if let Err(error) = outcome {
-            self.counters.feed_gaps.fetch_add(1, Ordering::Relaxed);
+            Counters::bump(&self.counters.feed_gaps);
             let name = symbol.instrument().name();
             tracing::error!(symbol = name, line, %error, "the feed is at fault: the book is stale until a snapshot");
         }

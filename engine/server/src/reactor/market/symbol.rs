@@ -9,7 +9,7 @@ use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 
 use super::cadence::{Tick, WindowMarks};
-use super::channel::{Channels, Content, Outlet};
+use super::channel::{Channel, Channels, Content, Outlet};
 use super::frames::{EventFrames, Outbox};
 use super::payload::Payload;
 use super::{DepthAnswer, FeedSymbol};
@@ -194,7 +194,10 @@ impl Symbol {
 
     /// Publishes what changed after the id `since` to the channels of one cadence, which share one difference.
     fn publish_tick(&mut self, cadence: Cadence, since: u64, outbox: &mut Outbox) {
-        let is_known = self.book.diff_since(since, &mut self.diff);
+        let mut is_known = Ok(());
+        if self.channels.ticking(cadence).any(Channel::is_of_changes) {
+            is_known = self.book.diff_since(since, &mut self.diff);
+        }
         let mut frames = EventFrames::new(&self.instrument, Payload::Diff(&self.diff));
         for channel in self.channels.ticking(cadence) {
             if let StreamKind::PartialDepth(levels) = channel.content.kind {

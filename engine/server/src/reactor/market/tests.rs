@@ -1,5 +1,7 @@
 //! The market thread's work, without its thread: feed messages in, the frames of one worker out.
 
+use std::sync::atomic::Ordering;
+
 use crossbeam_channel::bounded;
 use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, Trade};
 use depthcast_market::instrument::{Exponents, Instrument};
@@ -449,12 +451,9 @@ fn subscriptions_may_come_before_the_feed_and_survive_an_epoch() {
             "a new epoch knows no book"
         );
     }
-    let name = StreamName::parse("btcusdt@depth@100ms").unwrap();
     rig.market.on_request(MarketRequest::Unwant {
         worker: 0,
         token: stream,
-        name,
-        encoding: RAW,
     });
     rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
     rig.depth(1100, 11..=11, &[(100, 2)], &[]);
