@@ -191,7 +191,9 @@ fn introduce(engine: &Engine, out: &mut impl Write) -> std::io::Result<()> {
         format!(" --url ws://{address}")
     };
     let lower = first.to_lowercase();
-    writeln!(out, "Watch it:  depthcast watch {lower} --plain{url}")?;
+    // As this program was called, so that the line works where it is not on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "depthcast".into());
+    writeln!(out, "Watch it:  {program} watch {lower} --plain{url}")?;
     writeln!(out, "Ctrl-C ends.")
 }
 
