@@ -112,8 +112,11 @@ fn a_capture_that_loops_closes_everybody_and_starts_over() {
     let address = program.address();
     let mut quiet = Raw::open(address, "/ws");
     for round in 0..3 {
-        let mut subscriber = Raw::open(address, "/ws/btcusdt@depth@100ms");
-        let frames = subscriber.frames_to_end();
+        let mut frames = Raw::open(address, "/ws/btcusdt@depth@100ms").frames_to_end();
+        if frames.len() == 1 {
+            // Back before its worker had heard of the new beginning, and so closed by it once more; never twice.
+            frames = Raw::open(address, "/ws/btcusdt@depth@100ms").frames_to_end();
+        }
         let (close, events) = frames.split_last().expect("a close");
         let (code, reason) = close.close().expect("a close with a code");
         assert_eq!(code, 1012, "{reason}");
