@@ -1,7 +1,9 @@
 //! Feeds of a market that is not live.
 //!
 //! - [`capture`]: recorded captures: what they hold, and their replay at any pace.
+//! - [`sim`]: a simulated exchange whose order flow follows from a seed.
 
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod sim;

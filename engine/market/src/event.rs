@@ -79,6 +79,40 @@ pub struct Trade {
     pub is_buyer_maker: bool,
     /// The M flag of the JSON stream; always true on today's exchange and in the SBE schema.
     pub is_best_match: bool,
+    /// The aggregate trade that it is a part of, where the feed says so.
+    pub aggregate: Option<AggregatePart>,
+}
+
+/// A trade's place in its aggregate: the trades that one taker order made at one price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AggregatePart {
+    /// The aggregate's id; its trades come one after the other.
+    pub id: i64,
+    /// No more trades of it follow.
+    pub is_last: bool,
+}
+
+/// The trades that one taker order made at one price, as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AggTrade {
+    /// The feed's event time (E) of its last trade, microseconds.
+    pub event_time_us: i64,
+    /// Aggregate trade id (a).
+    pub id: i64,
+    /// Price mantissa.
+    pub price: i64,
+    /// Quantity mantissa, over all its trades.
+    pub qty: i64,
+    /// Id of its first trade (f).
+    pub first_trade_id: i64,
+    /// Id of its last trade (l).
+    pub last_trade_id: i64,
+    /// When it was made (T), microseconds.
+    pub trade_time_us: i64,
+    /// True when the buyer was the resting side (m).
+    pub is_buyer_maker: bool,
+    /// The M flag, as its trades have it.
+    pub is_best_match: bool,
 }
 
 /// Anything a feed can say about one instrument.

@@ -53,6 +53,7 @@ fn vectors() -> Vec<(MarketEvent, &'static str)> {
         qty: 10_000_000_000,
         is_buyer_maker: true,
         is_best_match: false,
+        aggregate: None,
     };
     vec![
         (

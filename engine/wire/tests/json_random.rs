@@ -63,6 +63,7 @@ fn any_event() -> impl Strategy<Value = MarketEvent> {
                         qty,
                         is_buyer_maker,
                         is_best_match,
+                        aggregate: None,
                     })
                 }
             ),

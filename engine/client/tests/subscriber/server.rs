@@ -267,6 +267,7 @@ impl Peer {
             qty: 1_000,
             is_buyer_maker: true,
             is_best_match: true,
+            aggregate: None,
         };
         let (mut quote, mut trades) = (Vec::new(), Vec::new());
         match self.format {

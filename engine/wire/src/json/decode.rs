@@ -296,5 +296,6 @@ fn trade(fields: &Fields<'_, '_>, exponents: Exponents, micros_per_unit: i64) ->
         qty: fields.qty(Key::Qty, exponents.qty)?,
         is_buyer_maker: fields.boolean(Key::IsBuyerMaker)?,
         is_best_match: fields.boolean(Key::IsBestMatch)?,
+        aggregate: None,
     })
 }

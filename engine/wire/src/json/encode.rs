@@ -182,6 +182,7 @@ mod tests {
             qty: level.qty,
             is_buyer_maker: false,
             is_best_match: false,
+            aggregate: None,
         };
         let trade = written(&|out| trade(out, &instrument, TimeUnit::Microsecond, &longest_trade));
         assert!(trade <= HEAD_BYTES_MAX, "{trade}");

@@ -192,6 +192,7 @@ fn trades_are_the_golden_ones() {
         qty: 100_000,
         is_buyer_maker: true,
         is_best_match: true,
+        aggregate: None,
     };
     let second = Trade {
         id: 3_713_222_802,

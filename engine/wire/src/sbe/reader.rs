@@ -54,6 +54,7 @@ impl Iterator for Trades<'_> {
             qty: block.i64("qty").ok()?,
             is_buyer_maker: block.array::<1>("isBuyerMaker").ok()? != [0],
             is_best_match: true,
+            aggregate: None,
         })
     }
 

@@ -40,7 +40,7 @@ prop_compose! {
     ) -> Vec<Trade> {
         each.into_iter()
             .map(|(id, price, qty, is_buyer_maker)| Trade {
-                event_time_us, trade_time_us, id, price, qty, is_buyer_maker, is_best_match: true,
+                event_time_us, trade_time_us, id, price, qty, is_buyer_maker, is_best_match: true, aggregate: None,
             })
             .collect()
     }

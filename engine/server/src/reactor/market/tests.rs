@@ -272,6 +272,7 @@ fn all_kinds_and_formats_come_of_the_same_events() {
         qty: 1,
         is_buyer_maker: false,
         is_best_match: true,
+        aggregate: None,
     };
     rig.event(BTC, 1070, MarketEvent::Trade(made));
     let mut frames = rig.frames();

@@ -1,0 +1,120 @@
+//! What follows `sim:` in a feed URL: `?symbols=20&rate=10..100&seed=1`.
+
+use std::ops::RangeInclusive;
+
+/// The numbers of symbols taken.
+pub const SYMBOLS: RangeInclusive<u32> = 1..=10_000;
+
+/// The book changes a second of one symbol taken.
+pub const RATES: RangeInclusive<u32> = 1..=1_000;
+
+/// How a simulated exchange is set up. Its content follows from this and the version alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimOptions {
+    /// How many symbols it lists; within [`SYMBOLS`].
+    pub symbols: u32,
+    /// Book changes a second of its symbols, from the slowest to the fastest; within [`RATES`].
+    pub rate: RangeInclusive<u32>,
+    /// What its randomness starts from.
+    pub seed: u64,
+}
+
+impl Default for SimOptions {
+    fn default() -> SimOptions {
+        SimOptions {
+            symbols: 20,
+            rate: 10..=100,
+            seed: 1,
+        }
+    }
+}
+
+/// Why the settings of a simulated exchange were refused. The fault is the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimUrlError {
+    /// Something before the `?`.
+    #[error(
+        "a simulated feed has no name or path, but {0:?} stands before its settings: sim:?symbols=20&rate=10..100&seed=1"
+    )]
+    Path(String),
+    /// A key that simulated feeds do not have.
+    #[error("a simulated feed has no setting {0:?}; it has symbols, rate and seed")]
+    UnknownKey(String),
+    /// A key given more than once.
+    #[error("the simulated feed's {0} is given twice")]
+    Twice(&'static str),
+    /// A value that its key does not take.
+    #[error("the simulated feed's {key} is {value:?}; it takes {accepted}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// The values it takes.
+        accepted: &'static str,
+    },
+}
+
+impl SimOptions {
+    /// Parses what follows `sim:`.
+    pub fn parse(text: &str) -> Result<SimOptions, SimUrlError> {
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        if !path.is_empty() {
+            return Err(SimUrlError::Path(path.into()));
+        }
+        let (mut symbols, mut rate, mut seed) = (None, None, None);
+        for setting in query.split('&').filter(|setting| !setting.is_empty()) {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            match key {
+                "symbols" => set(&mut symbols, "symbols", parse_symbols(value)?)?,
+                "rate" => set(&mut rate, "rate", parse_rate(value)?)?,
+                "seed" => set(&mut seed, "seed", parse_seed(value)?)?,
+                _ => return Err(SimUrlError::UnknownKey(key.into())),
+            }
+        }
+        let defaults = SimOptions::default();
+        Ok(SimOptions {
+            symbols: symbols.unwrap_or(defaults.symbols),
+            rate: rate.unwrap_or(defaults.rate),
+            seed: seed.unwrap_or(defaults.seed),
+        })
+    }
+}
+
+fn set<T>(place: &mut Option<T>, key: &'static str, value: T) -> Result<(), SimUrlError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(SimUrlError::Twice(key)),
+    }
+}
+
+fn parse_symbols(value: &str) -> Result<u32, SimUrlError> {
+    match value.parse() {
+        Ok(symbols) if SYMBOLS.contains(&symbols) => Ok(symbols),
+        _ => Err(SimUrlError::Value {
+            key: "symbols",
+            value: value.into(),
+            accepted: "a number of symbols from 1 to 10000",
+        }),
+    }
+}
+
+fn parse_rate(value: &str) -> Result<RangeInclusive<u32>, SimUrlError> {
+    let (low, high) = value.split_once("..").unwrap_or((value, value));
+    match (low.parse::<u32>(), high.parse::<u32>()) {
+        (Ok(low), Ok(high)) if RATES.contains(&low) && RATES.contains(&high) && low <= high => Ok(low..=high),
+        _ => Err(SimUrlError::Value {
+            key: "rate",
+            value: value.into(),
+            accepted: "book changes a second of each symbol, from 1 to 1000: one number, or slowest..fastest as 10..100",
+        }),
+    }
+}
+
+fn parse_seed(value: &str) -> Result<u64, SimUrlError> {
+    value.parse().map_err(|_| SimUrlError::Value {
+        key: "seed",
+        value: value.into(),
+        accepted: "a whole number from 0 to 18446744073709551615",
+    })
+}
