@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay, Speed};
+use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay};
 use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::config::Config;
+use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::net;
 use crate::reactor::counters::Counters;
-use crate::reactor::feed::{CaptureFeed, FEED_MESSAGES_MAX, FeedEnd, feed_symbols};
+use crate::reactor::feed::{
+    CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
+    LinkFeedError, SimFeed,
+};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::market::Market;
 use crate::reactor::messages::{FeedSymbol, MarketRequest, WorkerMessage};
@@ -37,6 +40,9 @@ pub enum StartError {
     /// The capture is at fault.
     #[error("cannot replay: {0}")]
     Capture(#[from] CaptureError),
+    /// What answers at a feed link's address is.
+    #[error(transparent)]
+    Link(#[from] LinkFeedError),
     /// The address is.
     #[error("cannot listen on {address}: {error}{}", hint(.error))]
     Listen {
@@ -70,6 +76,7 @@ pub struct Engine {
     end_at_once: Arc<AtomicBool>,
     workers: Vec<Mailbox<WorkerMessage>>,
     market: Sender<MarketRequest>,
+    feed_news: Receiver<FeedNews>,
     feed_end: Receiver<FeedEnd>,
     failure: Receiver<String>,
     /// Workers first: the others end when those are gone.
@@ -79,8 +86,8 @@ pub struct Engine {
 impl Engine {
     /// Starts all threads; returns once the port is open.
     pub fn start(config: &Config) -> Result<Engine, StartError> {
-        let replay = Replay::new(CaptureReader::open(&config.feed.path)?, &config.feed);
-        let symbols = feed_symbols(replay.head());
+        let source = open_feed(&config.feed)?;
+        let symbols = source.symbols();
         let counters = Arc::new(Counters::default());
         let (market, requests) = bounded(MARKET_REQUESTS_MAX);
         let (admin, handed_off) = mpsc::channel(admin::WAITING_MAX);
@@ -126,13 +133,19 @@ impl Engine {
         let books = Market::new(requests, feed_messages, mailboxes.clone(), counters.clone());
         threads.push(spawn("market", Box::new(move || books.run()))?);
         let stop_feed = Arc::new(AtomicBool::new(false));
-        let capture = CaptureFeed::new(replay, feed, counters.clone(), stop_feed.clone());
+        let (news, feed_news) = bounded(FEED_NEWS_MAX);
+        let feed_links = FeedLinks {
+            market: feed,
+            counters: counters.clone(),
+            stop: stop_feed.clone(),
+            news,
+        };
         let (ended, feed_end) = bounded(1);
         threads.push(spawn(
             "feed",
             Box::new(move || {
                 // Nobody waits for it once the engine is being dropped.
-                let _ = ended.send(capture.run());
+                let _ = ended.send(source.run(feed_links));
             }),
         )?);
         let asked = market.clone();
@@ -152,6 +165,7 @@ impl Engine {
             end_at_once,
             workers: mailboxes,
             market,
+            feed_news,
             feed_end,
             failure,
             threads,
@@ -163,7 +177,7 @@ impl Engine {
         self.address
     }
 
-    /// What its feed announced at the start.
+    /// What its feed announced at the start; empty when it was not there yet.
     pub fn symbols(&self) -> &[FeedSymbol] {
         &self.symbols
     }
@@ -171,6 +185,11 @@ impl Engine {
     /// What it counts.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Tells what people want to know of the feed. What is not taken is lost in time.
+    pub fn feed_news(&self) -> &Receiver<FeedNews> {
+        &self.feed_news
     }
 
     /// Tells once how the feed ended.
@@ -214,6 +233,18 @@ impl Drop for Engine {
     }
 }
 
+/// Opens the feed, which is not running yet.
+fn open_feed(options: &FeedOptions) -> Result<Feed, StartError> {
+    Ok(match options {
+        FeedOptions::Capture(capture) => {
+            let replay = Replay::new(CaptureReader::open(&capture.path)?, capture);
+            Feed::Capture(Box::new(CaptureFeed::new(replay)))
+        }
+        FeedOptions::Sim(sim) => Feed::Sim(Box::new(SimFeed::new(sim))),
+        FeedOptions::Links(addresses) => Feed::Link(Box::new(LinkFeed::open(addresses)?)),
+    })
+}
+
 /// Runs `run` on a thread of its own; if that panics, `failed` is told the thread's name.
 fn spawn(name: String, failed: Sender<String>, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     let witness = Witness {
@@ -255,7 +286,7 @@ fn worker_settings(config: &Config) -> WorkerSettings {
         fanout: FanoutLimits {
             retention_bytes: config.retention_bytes,
             prefix_bytes_max,
-            lossless: config.feed.speed == Speed::Max,
+            lossless: config.feed.is_lossless(),
         },
         session: SessionLimits {
             handshake_ticks: ticks(HANDSHAKE_MS),

@@ -110,7 +110,7 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
     tracing::info!(?descriptors, "the most descriptors this process may have");
     let engine = match Engine::start(&config) {
         Ok(engine) => engine,
-        Err(error @ StartError::Capture(_)) => return fail(&error, EXIT_FEED),
+        Err(error @ (StartError::Capture(_) | StartError::Link(_))) => return fail(&error, EXIT_FEED),
         Err(error) => return fail(&error, EXIT_HOST),
     };
     // Nobody has to listen.
@@ -133,7 +133,7 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 match end {
                     Ok(FeedEnd::Exit) => return stop(engine, false, &signals, ExitCode::SUCCESS),
                     Ok(FeedEnd::Hold) => say("The capture has ended; the market stands still. Ctrl-C ends."),
-                    Ok(FeedEnd::Failed) if config.feed.at_end == depthcast_feed_sim::capture::AtEnd::Exit => {
+                    Ok(FeedEnd::Failed) if config.feed.exits_at_end() => {
                         return stop(engine, false, &signals, ExitCode::from(EXIT_FEED));
                     }
                     Ok(FeedEnd::Failed) => say("The feed is gone; books are stale. Ctrl-C ends."),

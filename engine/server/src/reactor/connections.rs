@@ -84,6 +84,8 @@ pub(super) struct Connections {
     read_buffer: Box<[u8]>,
     /// The time of this turn, in ticks.
     now: u32,
+    /// The number of the history that the feed is in, once it has begun one.
+    epoch: Option<u64>,
 }
 
 /// The fan-out's way to the sockets.
@@ -122,7 +124,13 @@ impl Connections {
             events: Vec::new(),
             read_buffer: vec![0; READ_TURN_BYTES].into_boxed_slice(),
             now: 0,
+            epoch: None,
         }
+    }
+
+    /// The feed began a history.
+    pub(super) fn begin_epoch(&mut self, id: u64) {
+        self.epoch = Some(id);
     }
 
     /// The time of what follows, in ticks.
@@ -381,6 +389,7 @@ impl Connections {
             topics: &mut self.topics,
             has_streams: &mut connection.has_streams,
             counters: &self.counters,
+            epoch: self.epoch,
         };
         act(
             &mut connection.session,

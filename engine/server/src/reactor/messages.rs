@@ -1,5 +1,6 @@
 //! What the threads say to each other.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,10 +35,12 @@ pub enum WorkerMessage {
     Batch(Vec<Frame>),
     /// These topics cannot go on without a gap: close who has them with 1013.
     EndTopics(Vec<TopicToken>),
-    /// The feed began anew: close every subscriber with 1012, since what it knows is of another history.
-    EndEpoch {
-        /// The close's reason.
-        reason: &'static str,
+    /// The feed began a history.
+    Epoch {
+        /// Its number.
+        id: u64,
+        /// There was one before: close every subscriber with 1012 and this reason, since what it knows is of that.
+        ends: Option<&'static str>,
     },
     /// Close every connection with 1001 and end.
     Stop {
@@ -117,19 +120,45 @@ pub struct FeedSymbol {
     pub depth_cadence_ms: u32,
 }
 
+/// A place in a feed, as people can find it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// A line of a capture, from 1.
+    Line(u64),
+    /// A step of the embedded exchange, from 1; 0 is before the first.
+    Step(u64),
+    /// A sequence number of a feed link.
+    Sequence(u64),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Position::Line(n) => write!(f, "line {n}"),
+            Position::Step(n) => write!(f, "step {n}"),
+            Position::Sequence(n) => write!(f, "sequence {n}"),
+        }
+    }
+}
+
 /// From a feed to the market thread. Times are the feed's own (a replay's are the recorded ones), microseconds.
 #[derive(Debug)]
 pub enum FeedMessage {
-    /// A history begins: these are its symbols, all books are unknown. Sent first, and again when ids go back.
-    Epoch(Vec<FeedSymbol>),
+    /// A history begins, all its books are unknown. Sent first, and again when ids go back.
+    Epoch {
+        /// Its number, which no other history has.
+        id: u64,
+        /// Its symbols.
+        symbols: Vec<FeedSymbol>,
+    },
     /// Something happened to one symbol.
     Event {
         /// Its place in the list of the epoch.
         symbol: usize,
         /// When it was received.
         at_us: i64,
-        /// Where in the feed, for error messages: a line of a capture.
-        line: u64,
+        /// Where in the feed, for error messages.
+        position: Position,
         /// What happened.
         event: MarketEvent,
     },

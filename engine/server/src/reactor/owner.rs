@@ -19,6 +19,7 @@ pub(super) struct Owner<'a> {
     /// Whether the connection is counted as a subscriber.
     pub(super) has_streams: &'a mut bool,
     pub(super) counters: &'a Counters,
+    pub(super) epoch: Option<u64>,
 }
 
 impl Host for Owner<'_> {
@@ -46,6 +47,10 @@ impl Host for Owner<'_> {
             .iter()
             .filter_map(|&id| self.topics.name(id))
             .collect()
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     fn abandon(&mut self, last: Bytes) {

@@ -306,13 +306,16 @@ impl Worker {
                             .close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);
                     }
                 }
-                Ok(WorkerMessage::EndEpoch { reason }) => {
-                    self.connections.begin_sweep(Goodbye {
-                        code: CloseCode::SERVICE_RESTART,
-                        reason,
-                        at_once: false,
-                        is_last: false,
-                    });
+                Ok(WorkerMessage::Epoch { id, ends }) => {
+                    self.connections.begin_epoch(id);
+                    if let Some(reason) = ends {
+                        self.connections.begin_sweep(Goodbye {
+                            code: CloseCode::SERVICE_RESTART,
+                            reason,
+                            at_once: false,
+                            is_last: false,
+                        });
+                    }
                 }
                 Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
                 Err(error) => {

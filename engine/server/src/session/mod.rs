@@ -25,6 +25,9 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// The longest message taken on `/echo`: conformance suites send 16 MiB.
 pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The header of the answer to an upgrade that numbers the history which the connection begins in.
+pub const EPOCH_HEADER: &str = "Depthcast-Epoch";
+
 /// The times and bounds of a connection's life. Times are in ticks.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
@@ -53,6 +56,8 @@ pub trait Host {
     fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError>;
     /// The streams of this connection.
     fn streams(&self) -> Vec<StreamName>;
+    /// The number of the history that the feed is in, once it has begun one.
+    fn epoch(&self) -> Option<u64>;
     /// Ends the market data of this connection at once, forgets what it is owed except the rest of a begun frame, and
     /// queues `last`.
     fn abandon(&mut self, last: Bytes);
@@ -342,7 +347,9 @@ impl Session {
         self.is_echo = target.echo;
         self.due = turn.now + turn.limits.ping_ticks;
         let mut answer = Vec::new();
-        http::write_switching_protocols(&mut answer, accept_key, &[]);
+        let epoch = turn.host.epoch().map(|id| id.to_string());
+        let header = epoch.as_deref().map(|id| (EPOCH_HEADER, id));
+        http::write_switching_protocols(&mut answer, accept_key, header.as_slice());
         if let Next::Finish = self.send(&answer, turn) {
             return Next::Finish;
         }

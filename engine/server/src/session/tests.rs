@@ -54,6 +54,10 @@ impl Host for Notes {
         self.streams.clone()
     }
 
+    fn epoch(&self) -> Option<u64> {
+        Some(1_700_000_000_000_123)
+    }
+
     fn abandon(&mut self, last: Bytes) {
         self.abandoned = true;
         self.streams.clear();
@@ -104,8 +108,12 @@ fn open(target: &str) -> (Session, Notes) {
         Next::Continue
     );
     assert!(session.is_open());
-    assert!(notes.sent.starts_with(b"HTTP/1.1 101 "));
-    notes.sent.clear();
+    let answer = String::from_utf8(std::mem::take(&mut notes.sent)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(
+        answer.contains("\r\nDepthcast-Epoch: 1700000000000123\r\n"),
+        "{answer}"
+    );
     (session, notes)
 }
 

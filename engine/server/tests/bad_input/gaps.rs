@@ -87,7 +87,7 @@ impl Run {
         let said = self.program.stderr_line("does not continue the book");
         for part in [
             "BTCUSDT",
-            &format!("line={} ", self.gap_line),
+            &format!("position=line {} ", self.gap_line),
             "30 to 34",
             "start at 21",
         ] {

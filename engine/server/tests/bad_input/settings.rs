@@ -63,7 +63,24 @@ fn feeds_and_numbers_that_are_wrong_are_named() {
             &["--feed", "capture:a", "--listen", "127.0.0.1:65536"],
             "--listen \"127.0.0.1:65536\"",
         ),
-        (&[], "no feed: give one"),
+        (
+            &["--feed", "sim:?rate=0..100"],
+            "the simulated feed's rate is \"0..100\"; it takes book changes a second",
+        ),
+        (&["--feed", "sim:?rate=100..10"], "rate is \"100..10\""),
+        (&["--feed", "sim:?rate=1001"], "rate is \"1001\""),
+        (&["--feed", "sim:?symbols=0"], "symbols is \"0\""),
+        (&["--feed", "sim:?seed=x"], "seed is \"x\""),
+        (
+            &["--feed", "sim:?speed=2"],
+            "a simulated feed has no setting \"speed\"; it has symbols, rate and seed",
+        ),
+        (&["--feed", "sim:20"], "a simulated feed has no name or path"),
+        (&["--feed", "tcp://127.0.0.1"], "a feed link is tcp://HOST:PORT"),
+        (
+            &["--feed", "tcp://127.0.0.1:9700", "--feed", "sim:"],
+            "\"sim:\" cannot stand beside another feed",
+        ),
     ] {
         let ended = ended(arguments);
         assert_eq!(ended.code, Some(EXIT_USAGE), "{arguments:?}: {ended:?}");

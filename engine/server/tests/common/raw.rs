@@ -32,7 +32,7 @@ pub mod opcode {
 /// `how` says (`speed=1&start=0&end=hold`).
 pub fn settings(path: &Path, how: &str) -> Settings {
     Settings {
-        feed: Some(format!("capture:{}?{how}", path.display())),
+        feed: vec![format!("capture:{}?{how}", path.display())],
         listen: Some("127.0.0.1:0".into()),
         workers: Some(2),
         ..Settings::default()

@@ -24,7 +24,7 @@ use self::symbol::Symbol;
 use super::counters::Counters;
 use super::mailbox::Mailbox;
 use super::messages::{
-    DepthAnswer, FeedMessage, FeedSymbol, Frame, MarketRequest, TopicToken, WorkerMessage,
+    DepthAnswer, FeedMessage, FeedSymbol, Frame, MarketRequest, Position, TopicToken, WorkerMessage,
 };
 use crate::session::encoding::Encoding;
 
@@ -215,16 +215,16 @@ impl Market {
 
     fn on_feed(&mut self, message: FeedMessage) {
         match message {
-            FeedMessage::Epoch(symbols) => self.begin_epoch(&symbols),
+            FeedMessage::Epoch { id, symbols } => self.begin_epoch(id, &symbols),
             FeedMessage::Time(at_us) => self.advance(at_us),
             FeedMessage::Event {
                 symbol,
                 at_us,
-                line,
+                position,
                 event,
             } => {
                 self.advance(at_us);
-                self.on_event(symbol, at_us, line, event);
+                self.on_event(symbol, at_us, position, event);
             }
             FeedMessage::Break { reason } => {
                 tracing::error!(%reason, "the feed broke: its books are stale until their next snapshots");
@@ -233,11 +233,11 @@ impl Market {
         }
     }
 
-    fn on_event(&mut self, symbol: usize, at_us: i64, line: u64, event: MarketEvent) {
+    fn on_event(&mut self, symbol: usize, at_us: i64, position: Position, event: MarketEvent) {
         let Some(symbol) = self.symbols.get_mut(symbol) else {
             tracing::error!(
                 symbol,
-                line,
+                %position,
                 "the feed spoke of a symbol that it did not announce"
             );
             return;
@@ -257,7 +257,7 @@ impl Market {
         if let Err(error) = outcome {
             Counters::bump(&self.counters.feed_gaps);
             let name = symbol.instrument().name();
-            tracing::error!(symbol = name, line, %error, "the feed is at fault: the book is stale until a snapshot");
+            tracing::error!(symbol = name, %position, %error, "the feed is at fault: the book is stale until a snapshot");
         }
     }
 
@@ -270,11 +270,9 @@ impl Market {
         }
     }
 
-    fn begin_epoch(&mut self, symbols: &[FeedSymbol]) {
-        if !std::mem::replace(&mut self.is_first_epoch, false) {
-            self.outbox
-                .tell_all(|| WorkerMessage::EndEpoch { reason: NEW_EPOCH });
-        }
+    fn begin_epoch(&mut self, id: u64, symbols: &[FeedSymbol]) {
+        let ends = (!std::mem::replace(&mut self.is_first_epoch, false)).then_some(NEW_EPOCH);
+        self.outbox.tell_all(|| WorkerMessage::Epoch { id, ends });
         self.ticks = TickClock::default();
         self.symbols = symbols.iter().take(SYMBOLS_MAX).map(Symbol::new).collect();
         self.by_name = self

@@ -60,7 +60,10 @@ impl Rig {
             instrument: Arc::new(Instrument::new(name, Exponents { price: -1, qty: 0 }, 1, 1).unwrap()),
             depth_cadence_ms: 100,
         });
-        self.market.on_feed(FeedMessage::Epoch(symbols.to_vec()));
+        self.market.on_feed(FeedMessage::Epoch {
+            id: 1,
+            symbols: symbols.to_vec(),
+        });
     }
 
     fn want(&mut self, name: &str, encoding: Encoding) -> TopicToken {
@@ -83,7 +86,7 @@ impl Rig {
         self.market.on_feed(FeedMessage::Event {
             symbol,
             at_us: at_ms * 1000,
-            line: 1,
+            position: Position::Line(1),
             event,
         });
     }
@@ -446,7 +449,10 @@ fn subscriptions_may_come_before_the_feed_and_survive_an_epoch() {
         assert!(rig.inbox.take().is_err());
         rig.begin();
         assert!(rig.market.outbox.try_hand_on());
-        assert!(matches!(rig.inbox.take(), Ok(WorkerMessage::EndEpoch { .. })));
+        assert!(matches!(
+            rig.inbox.take(),
+            Ok(WorkerMessage::Epoch { ends: Some(_), .. })
+        ));
         assert!(
             matches!(rig.answer(), DepthAnswer::Stale),
             "a new epoch knows no book"
@@ -471,7 +477,8 @@ fn a_full_worker_keeps_the_feed_waiting_but_not_the_requests() {
         id += 1;
         rig.depth(1100, id..=id, &[(100, id as i64)], &[]);
     }
-    assert_eq!(id as usize, 10 + crate::reactor::mailbox::MAILBOX_MAX + 1);
+    // The epoch has the first place.
+    assert_eq!(id as usize, 10 + crate::reactor::mailbox::MAILBOX_MAX);
     let (requests, received) = bounded(2);
     rig.market.requests = received;
     let (reply, mut answer) = tokio::sync::oneshot::channel();

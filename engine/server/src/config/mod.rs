@@ -1,12 +1,15 @@
 //! The settings of `depthcast serve`: each is a flag and a key of the TOML file under the same name, with one text of
 //! help. A flag wins over the file, the file over the default.
 
+mod feed;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use depthcast_feed_sim::capture::{CaptureOptions, CaptureUrlError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+pub use self::feed::{FeedOptions, FeedUrlError};
 
 /// The address where none is given: loopback, the port of the exchange's own streams.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:9443";
@@ -18,14 +21,22 @@ const WORKERS_MAX: usize = 1024;
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Where the market comes from.
+    /// Where the market comes from. [default: sim:?symbols=20&rate=10..100&seed=1]
+    ///
+    /// sim:?symbols=20&rate=10..100&seed=1 simulates an exchange inside the engine.
+    /// symbols: how many, 1 to 10000; rate: book changes a second of each, 1 to 1000, one number or slowest..fastest;
+    /// seed: what its randomness starts from.
+    ///
+    /// tcp://HOST:PORT takes the market of a feed-sim, or of anything that speaks the feed link. Give it again for
+    /// other ways to the same exchange: the first that works is used.
     ///
     /// capture:PATH?speed=1&start=0&end=hold replays recorded frames, plain or .gz, lines of LOCAL_NS JSON.
     /// speed: recorded seconds per second, 0.01 to 10000, or max (as fast as its subscribers take it);
     /// start: wait for so many subscribers before the first frame;
     /// end: hold (stay, the market stands still), loop (start over as a new epoch) or exit.
     #[arg(long, value_name = "URL", verbatim_doc_comment)]
-    pub feed: Option<String>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub feed: Vec<String>,
 
     /// Address and port for everything: WebSocket and REST. [default: 127.0.0.1:9443]
     #[arg(long, value_name = "HOST:PORT")]
@@ -71,8 +82,8 @@ pub struct Settings {
 /// Settings that were checked and completed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What to replay.
-    pub feed: CaptureOptions,
+    /// Where the market comes from.
+    pub feed: FeedOptions,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Worker threads.
@@ -116,17 +127,9 @@ pub enum ConfigError {
         /// What is wrong, in one line.
         message: String,
     },
-    /// Nowhere to get a market from.
-    #[error("no feed: give one, for instance --feed 'capture:PATH?speed=1' with a recorded market")]
-    NoFeed,
-    /// A feed of an unknown kind.
-    #[error(
-        "--feed {0:?} is of no kind that this engine has: it takes capture:PATH?speed=1&start=0&end=hold"
-    )]
-    FeedKind(String),
-    /// A capture's settings.
-    #[error("--feed: {0}")]
-    Capture(#[from] CaptureUrlError),
+    /// What `--feed` says.
+    #[error(transparent)]
+    Feed(#[from] FeedUrlError),
     /// Where to listen.
     #[error(
         "--listen {0:?} is no address of this host: it takes HOST:PORT, as 127.0.0.1:9443 or localhost:0"
@@ -167,7 +170,11 @@ impl Settings {
     #[must_use]
     pub fn over(self, below: Settings) -> Settings {
         Settings {
-            feed: self.feed.or(below.feed),
+            feed: if self.feed.is_empty() {
+                below.feed
+            } else {
+                self.feed
+            },
             listen: self.listen.or(below.listen),
             workers: self.workers.or(below.workers),
             connections_per_worker: self.connections_per_worker.or(below.connections_per_worker),
@@ -183,16 +190,12 @@ impl Settings {
 
     /// Checks every setting; `cores` is the default number of workers.
     pub fn check(self, cores: usize) -> Result<Config, ConfigError> {
-        let feed = self.feed.ok_or(ConfigError::NoFeed)?;
-        let Some(capture) = feed.strip_prefix("capture:") else {
-            return Err(ConfigError::FeedKind(feed));
-        };
         let ms = |name, value: Option<u32>, default| {
             in_range(name, u64::from(value.unwrap_or(default)), 100, 86_400_000).map(|ms| ms as u32)
         };
         let bytes = |name, value: usize| in_range(name, value as u64, 4096, 1 << 32).map(|n| n as usize);
         Ok(Config {
-            feed: CaptureOptions::parse(capture)?,
+            feed: FeedOptions::parse(&self.feed)?,
             listen: resolve(self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?,
             workers: in_range(
                 "workers",
@@ -220,6 +223,20 @@ impl Settings {
             echo: self.echo.unwrap_or(false),
         })
     }
+}
+
+/// A text, or a list of texts.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected the URL of a feed, or a list of such")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(from)? {
+        OneOrMore::One(url) => vec![url],
+        OneOrMore::More(urls) => urls,
+    })
 }
 
 /// The first address of `HOST:PORT`.
@@ -261,7 +278,7 @@ mod tests {
         };
         let config = flags.over(file).check(8).unwrap();
         assert_eq!((config.workers, config.lag_ms, config.ping_ms), (2, 5000, 20_000));
-        assert_eq!(config.feed.path, Path::new("a.gz"));
+        assert!(matches!(config.feed, FeedOptions::Capture(capture) if capture.path == Path::new("a.gz")));
         assert_eq!(config.listen.to_string(), LISTEN_DEFAULT);
     }
 
@@ -274,24 +291,22 @@ mod tests {
         );
         let error = |settings: Settings| settings.check(1).unwrap_err().to_string();
         let capture = || Settings {
-            feed: Some("capture:a".into()),
+            feed: vec!["capture:a".into()],
             ..Settings::default()
         };
-        assert!(error(Settings::default()).starts_with("no feed"));
         assert!(
             error(Settings {
-                feed: Some("udp://x".into()),
+                feed: vec!["udp://x".into()],
                 ..capture()
             })
             .contains("udp://x")
         );
-        assert!(
-            error(Settings {
-                feed: Some("capture:a?sped=1".into()),
-                ..capture()
-            })
-            .contains("sped")
+        assert_eq!(
+            parse("feed = [\"tcp://a:1\", \"tcp://b:1\"]").unwrap().feed.len(),
+            2
         );
+        let no_url = parse("feed = 3").unwrap_err().to_string();
+        assert!(no_url.contains("expected the URL of a feed"), "{no_url}");
         let nowhere = error(Settings {
             listen: Some("9443".into()),
             ..capture()

@@ -2,23 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use depthcast_feed_sim::capture::{CaptureHead, Finish, Next, Record, Replay};
 use depthcast_wire::json::Symbol;
 
-use super::counters::Counters;
-use super::messages::{FeedMessage, FeedSymbol};
+use super::{FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
 use crate::os::clock::Clock;
-
-/// Messages that wait for the market thread at most: bursts of a busy feed, and little enough memory that a replay at
-/// full speed stays close to what its subscribers have taken.
-pub const FEED_MESSAGES_MAX: usize = 1024;
-
-/// The longest sleep: every cadence of a quiet market still ticks on time, the shortest being 10 ms.
-const SLEEP_MAX: Duration = Duration::from_millis(5);
+use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
 
 /// How long the market's time goes on after the last record, in recorded time: past the next tick of every cadence.
 const AFTERWARDS_US: i64 = 1_100_000;
@@ -29,61 +21,54 @@ const AFTERWARDS_STEP_US: i64 = 10_000;
 /// How often a symbol's depth is assumed to come where no stream of the capture tells: at least as often as any cadence.
 const CADENCE_UNKNOWN_MS: u32 = 0;
 
-/// How a feed ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FeedEnd {
-    /// Its market stands still from now on.
-    Hold,
-    /// The engine is to end: everything was played.
-    Exit,
-    /// It broke; the engine goes on without it.
-    Failed,
-    /// The engine ends.
-    Stopped,
-}
-
 /// The feed of a recorded market.
 pub struct CaptureFeed {
     replay: Replay,
-    market: Sender<FeedMessage>,
-    counters: Arc<Counters>,
-    stop: Arc<AtomicBool>,
+}
+
+impl CaptureFeed {
+    /// A feed that plays `replay` until its end.
+    pub fn new(replay: Replay) -> CaptureFeed {
+        CaptureFeed { replay }
+    }
+
+    pub(super) fn symbols(&self) -> Vec<FeedSymbol> {
+        feed_symbols(self.replay.head())
+    }
+
+    pub(super) fn run(self, links: FeedLinks) -> FeedEnd {
+        let player = Player {
+            replay: self.replay,
+            links,
+            clock: Clock::start(),
+            symbols: HashMap::new(),
+            market_us: None,
+            epoch: 0,
+        };
+        player.run()
+    }
+}
+
+/// A capture while it is played.
+struct Player {
+    replay: Replay,
+    links: FeedLinks,
     clock: Clock,
     symbols: HashMap<Symbol, usize>,
     /// The market's time, microseconds: that of the last record, or later. None before the first record of an epoch.
     market_us: Option<i64>,
+    /// The number of the history that is being played.
+    epoch: u64,
 }
 
-/// The market thread has ended.
-struct MarketEnded;
-
-impl CaptureFeed {
-    /// A feed that plays `replay` to `market` until its end or until `stop` is set.
-    pub fn new(
-        replay: Replay,
-        market: Sender<FeedMessage>,
-        counters: Arc<Counters>,
-        stop: Arc<AtomicBool>,
-    ) -> CaptureFeed {
-        CaptureFeed {
-            replay,
-            market,
-            counters,
-            stop,
-            clock: Clock::start(),
-            symbols: HashMap::new(),
-            market_us: None,
-        }
-    }
-
-    /// Plays the capture; to be run on a thread of its own.
-    pub fn run(mut self) -> FeedEnd {
+impl Player {
+    fn run(mut self) -> FeedEnd {
         self.play().unwrap_or(FeedEnd::Stopped)
     }
 
     fn play(&mut self) -> Result<FeedEnd, MarketEnded> {
         self.begin_epoch()?;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.links.is_stopped() {
             let now_ns = self.clock.now_ns();
             match self.replay.poll(now_ns) {
                 Ok(Next::Record(record)) => self.pass_on(record)?,
@@ -95,7 +80,7 @@ impl CaptureFeed {
                     std::thread::sleep(SLEEP_MAX);
                     // Acquire pairs with the workers' release: what they asked of the market thread before they counted
                     // a subscriber comes before the first record.
-                    let subscribers = self.counters.subscribers.load(Ordering::Acquire);
+                    let subscribers = self.links.counters.subscribers.load(Ordering::Acquire);
                     self.replay
                         .note_subscribers(u32::try_from(subscribers).unwrap_or(u32::MAX));
                 }
@@ -112,7 +97,7 @@ impl CaptureFeed {
                         Finish::Failed => FeedEnd::Failed,
                     });
                 }
-                Err(error) => self.send(FeedMessage::Break {
+                Err(error) => self.links.send(FeedMessage::Break {
                     reason: error.to_string(),
                 })?,
             }
@@ -127,7 +112,8 @@ impl CaptureFeed {
             .enumerate()
             .filter_map(|(index, symbol)| Some((Symbol::new(symbol.instrument.name())?, index)))
             .collect();
-        self.send(FeedMessage::Epoch(symbols))
+        self.epoch = epoch_now().max(self.epoch + 1);
+        self.links.begin_epoch(self.epoch, symbols)
     }
 
     fn pass_on(&mut self, record: Record) -> Result<(), MarketEnded> {
@@ -139,12 +125,12 @@ impl CaptureFeed {
             );
             return Ok(());
         };
-        let (at_us, line) = (micros(record.at_ns), record.line_number);
+        let at_us = micros(record.at_ns);
         self.market_us = Some(at_us);
-        self.send(FeedMessage::Event {
+        self.links.send(FeedMessage::Event {
             symbol,
             at_us,
-            line,
+            position: Position::Line(record.line_number),
             event: record.event,
         })
     }
@@ -154,7 +140,7 @@ impl CaptureFeed {
             Some(recorded_ns) => {
                 let at_us = micros(recorded_ns);
                 self.market_us = Some(at_us);
-                self.send(FeedMessage::Time(at_us))
+                self.links.send(FeedMessage::Time(at_us))
             }
             None => Ok(()),
         }
@@ -168,13 +154,9 @@ impl CaptureFeed {
         let mut at_us = last_us;
         while at_us < last_us + AFTERWARDS_US {
             at_us += AFTERWARDS_STEP_US;
-            self.send(FeedMessage::Time(at_us))?;
+            self.links.send(FeedMessage::Time(at_us))?;
         }
         Ok(())
-    }
-
-    fn send(&self, message: FeedMessage) -> Result<(), MarketEnded> {
-        self.market.send(message).map_err(|_| MarketEnded)
     }
 }
 

@@ -1,0 +1,155 @@
+//! The embedded simulated exchange: its steps, taken when their time has come.
+
+use std::time::Duration;
+
+use depthcast_feed_sim::sim::{Exchange, SimEvent, SimOptions};
+use depthcast_market::event::MarketEvent;
+
+use super::{FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
+use crate::os::clock::Clock;
+use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
+
+/// The shortest sleep: a busy exchange has a step every few microseconds, and a thread that slept between each two
+/// would do little else.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
+
+/// How far the exchange may fall behind the clock before its pace is let slip, microseconds: after a pause of the host
+/// nobody wants minutes of market at once.
+const BEHIND_MAX_US: i64 = 1_000_000;
+
+/// Steps taken between two looks at the clock and at whether to stop.
+const STEPS_PER_TURN: usize = 1024;
+
+/// How often a symbol's book changes are told: each.
+const DEPTH_CADENCE_MS: u32 = 0;
+
+/// The feed of an exchange that is simulated in the engine itself.
+#[derive(Debug)]
+pub struct SimFeed {
+    exchange: Exchange,
+}
+
+impl SimFeed {
+    /// The feed of an exchange with these options.
+    pub fn new(options: &SimOptions) -> SimFeed {
+        SimFeed {
+            exchange: Exchange::new(options),
+        }
+    }
+
+    pub(super) fn symbols(&self) -> Vec<FeedSymbol> {
+        self.exchange
+            .listings()
+            .iter()
+            .map(|listing| FeedSymbol {
+                instrument: listing.instrument.clone(),
+                depth_cadence_ms: DEPTH_CADENCE_MS,
+            })
+            .collect()
+    }
+
+    pub(super) fn run(self, links: FeedLinks) -> FeedEnd {
+        let origin_us = self.exchange.now_us();
+        let symbols = self.symbols();
+        let mut trading = Trading {
+            exchange: self.exchange,
+            links,
+            clock: Clock::start(),
+            origin_us,
+            steps: 0,
+            events: Vec::new(),
+        };
+        // It has no end of its own: it was told to stop, or the market thread was.
+        let (Ok(()) | Err(MarketEnded)) = trading.open(symbols).and_then(|()| trading.trade());
+        FeedEnd::Stopped
+    }
+}
+
+/// The exchange while it runs.
+struct Trading {
+    exchange: Exchange,
+    links: FeedLinks,
+    clock: Clock,
+    /// The exchange's time when the clock read zero, microseconds; later when its pace was let slip.
+    origin_us: i64,
+    /// Steps taken, for messages.
+    steps: u64,
+    events: Vec<SimEvent>,
+}
+
+impl Trading {
+    /// Announces the exchange and tells its books.
+    fn open(&self, symbols: Vec<FeedSymbol>) -> Result<(), MarketEnded> {
+        let count = symbols.len();
+        self.links.begin_epoch(epoch_now(), symbols)?;
+        for symbol in 0..count {
+            self.tell(
+                symbol,
+                self.origin_us,
+                MarketEvent::Snapshot(self.exchange.snapshot(symbol)),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn trade(&mut self) -> Result<(), MarketEnded> {
+        while !self.links.is_stopped() {
+            let now_us = self.now_us();
+            let is_done = self.step_until(now_us)?;
+            self.links.send(FeedMessage::Time(if is_done {
+                now_us
+            } else {
+                self.exchange.now_us()
+            }))?;
+            if is_done {
+                let wait =
+                    Duration::from_micros(u64::try_from(self.exchange.next_us() - now_us).unwrap_or(0));
+                std::thread::sleep(wait.clamp(SLEEP_MIN, SLEEP_MAX));
+            } else {
+                self.let_pace_slip(now_us);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the steps that are due. False when there are more than one turn takes.
+    fn step_until(&mut self, now_us: i64) -> Result<bool, MarketEnded> {
+        for _ in 0..STEPS_PER_TURN {
+            if self.exchange.next_us() > now_us {
+                return Ok(true);
+            }
+            self.steps += 1;
+            let mut events = std::mem::take(&mut self.events);
+            self.exchange.step(&mut events);
+            for SimEvent { symbol, at_us, event } in events.drain(..) {
+                self.tell(symbol, at_us, event)?;
+            }
+            self.events = events;
+        }
+        Ok(false)
+    }
+
+    fn let_pace_slip(&mut self, now_us: i64) {
+        let behind_us = now_us - self.exchange.now_us();
+        if behind_us > BEHIND_MAX_US {
+            tracing::warn!(
+                behind_ms = behind_us / 1000,
+                "the simulated exchange is slower than asked for: the machine is busy, or there are too many symbols"
+            );
+            self.origin_us -= behind_us;
+        }
+    }
+
+    fn now_us(&self) -> i64 {
+        self.origin_us + i64::try_from(self.clock.now_ns() / 1000).unwrap_or(i64::MAX / 2)
+    }
+
+    fn tell(&self, symbol: usize, at_us: i64, event: MarketEvent) -> Result<(), MarketEnded> {
+        self.links.send(FeedMessage::Event {
+            symbol,
+            at_us,
+            position: Position::Step(self.steps),
+            event,
+        })
+    }
+}
