@@ -57,6 +57,8 @@ pub struct SubscriberTarget {
     pub ignored: usize,
     /// The first of them, decoded and cut where it was long, for a log line.
     pub first_ignored: Option<Box<str>>,
+    /// Whether each depth stream is to start with a snapshot (`snapshot=1`), which its next event then continues.
+    pub snapshot: bool,
     /// Whether this is `/echo`: no market data, every message comes back.
     pub echo: bool,
 }
@@ -67,6 +69,12 @@ pub enum TargetError {
     /// `timeUnit` has a value that is no unit.
     #[error("parameter timeUnit must be MICROSECOND or MILLISECOND, not {value:?}")]
     TimeUnit {
+        /// The value, cut where it was long.
+        value: Box<str>,
+    },
+    /// `snapshot` has a value that is neither.
+    #[error("parameter snapshot must be 1 or 0, not {value:?}")]
+    Snapshot {
         /// The value, cut where it was long.
         value: Box<str>,
     },
@@ -102,6 +110,7 @@ impl SubscriberTarget {
         for parameter in query.split('&') {
             match parameter.split_once('=') {
                 Some(("timeUnit", value)) => found.time_unit = parse_time_unit(&decode(value)?)?,
+                Some(("snapshot", value)) => found.snapshot = parse_snapshot(&decode(value)?)?,
                 Some(("streams", value)) if !found.echo => names_seen.read(&mut found, value)?,
                 _ => {}
             }
@@ -185,6 +194,16 @@ fn parse_time_unit(value: &str) -> Result<TimeUnit, TargetError> {
         Err(TargetError::TimeUnit {
             value: excerpt(value),
         })
+    }
+}
+
+fn parse_snapshot(value: &str) -> Result<bool, TargetError> {
+    match value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(TargetError::Snapshot {
+            value: excerpt(value),
+        }),
     }
 }
 
@@ -352,6 +371,24 @@ mod tests {
             "parameter timeUnit must be MICROSECOND or MILLISECOND, not \"ns\""
         );
         assert!(refusal("/sbe/ws?timeUnit=").contains("timeUnit"));
+    }
+
+    #[test]
+    fn snapshots_are_asked_for_by_one() {
+        for (target, asked) in [
+            ("/ws/a@depth", false),
+            ("/ws/a@depth?snapshot=0", false),
+            ("/ws/a@depth?snapshot=1", true),
+            ("/sbe/stream?snapshot=%31&streams=a@depth", true),
+        ] {
+            assert_eq!(subscriber(target).snapshot, asked, "{target}");
+        }
+        for value in ["", "yes", "2", "true", "11"] {
+            assert_eq!(
+                refusal(&format!("/ws/a@depth?snapshot={value}")),
+                format!("parameter snapshot must be 1 or 0, not {value:?}")
+            );
+        }
     }
 
     #[test]

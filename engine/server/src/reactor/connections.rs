@@ -5,9 +5,12 @@ use std::io::{ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use depthcast_wire::ws::CloseCode;
 use mio::net::TcpStream;
 
 use super::counters::Counters;
+use super::joins::Joins;
 use super::messages::TopicToken;
 use super::owner::{Owner, count_subscriber};
 use super::topics::Topics;
@@ -72,6 +75,7 @@ pub(super) struct Connections {
     slab: Slab<Connection>,
     pub(super) fanout: Fanout,
     pub(super) topics: Topics,
+    joins: Joins,
     wheel: Wheel,
     limits: SessionLimits,
     counters: Arc<Counters>,
@@ -115,6 +119,7 @@ impl Connections {
             slab: Slab::new(capacity),
             fanout,
             topics,
+            joins: Joins::default(),
             wheel: Wheel::new(0),
             limits,
             counters,
@@ -377,6 +382,22 @@ impl Connections {
         }
     }
 
+    /// A connection's join takes effect here, or cannot.
+    pub(super) fn on_joined(&mut self, id: u32, number: u32, snapshots: Result<Vec<Bytes>, &'static str>) {
+        if self.joins.get(id).is_none_or(|join| join.number != number) {
+            // It has gone, or has come to want something else.
+            return;
+        }
+        let next = self.with_session(id, |session, turn| match snapshots {
+            Ok(snapshots) => match turn.host.on_joined(number, snapshots) {
+                Ok(()) => Next::Continue,
+                Err(error) => session.on_bound(&error, turn),
+            },
+            Err(reason) => session.say_goodbye(CloseCode::TRY_AGAIN_LATER, reason, turn),
+        });
+        self.carry_out(id, next);
+    }
+
     fn with_session<R>(
         &mut self,
         id: u32,
@@ -387,6 +408,7 @@ impl Connections {
             id,
             fanout: &mut self.fanout,
             topics: &mut self.topics,
+            joins: &mut self.joins,
             has_streams: &mut connection.has_streams,
             counters: &self.counters,
             epoch: self.epoch,
@@ -456,6 +478,9 @@ impl Connections {
 
     fn forget(&mut self, id: u32) -> Option<Connection> {
         self.wheel.cancel(id);
+        if self.joins.get(id).is_some() {
+            self.with_session(id, |_, turn| turn.host.withdraw());
+        }
         self.fanout.remove(id);
         let mut connection = self.slab.remove(id)?;
         count_subscriber(&mut connection.has_streams, false, &self.counters);

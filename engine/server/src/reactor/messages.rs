@@ -33,6 +33,15 @@ pub struct Frame {
 pub enum WorkerMessage {
     /// Frames in the order in which they are to be delivered.
     Batch(Vec<Frame>),
+    /// A join takes effect here, behind all that was published before.
+    Joined {
+        /// The connection, by the worker's key.
+        connection: u32,
+        /// Which of its joins.
+        number: u32,
+        /// Its snapshots, ready to be sent; or why it cannot be.
+        snapshots: Result<Vec<Bytes>, &'static str>,
+    },
     /// These topics cannot go on without a gap: close who has them with 1013.
     EndTopics(Vec<TopicToken>),
     /// The feed began a history.
@@ -69,6 +78,20 @@ pub enum MarketRequest {
         worker: usize,
         /// Its name for the topic.
         token: TopicToken,
+    },
+    /// A connection's streams are to begin between two batches, at the first moment at which a snapshot of each of
+    /// `snapshots` is continued exactly by its next event.
+    Join {
+        /// The worker's number.
+        worker: usize,
+        /// The connection, by the worker's key.
+        connection: u32,
+        /// Which of its joins.
+        number: u32,
+        /// The depth streams that start with a snapshot. Their topics were wanted before.
+        snapshots: Vec<StreamName>,
+        /// How they are written.
+        encoding: Encoding,
     },
     /// The top of a book as it is now.
     Depth {

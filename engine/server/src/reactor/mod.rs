@@ -9,6 +9,7 @@
 
 pub mod counters;
 pub mod feed;
+mod joins;
 pub mod mailbox;
 pub mod market;
 pub mod messages;

@@ -77,13 +77,41 @@ impl Topics {
         }
     }
 
-    /// The stream of a topic.
-    pub(super) fn name(&self, id: TopicId) -> Option<StreamName> {
-        self.topics
-            .get(id as usize)
-            .copied()
-            .flatten()
-            .map(|topic| topic.name)
+    /// The stream of a topic, and how it is written.
+    pub(super) fn name(&self, id: TopicId) -> Option<(StreamName, Encoding)> {
+        let topic = self.topics.get(id as usize).copied().flatten()?;
+        Some((topic.name, topic.encoding))
+    }
+
+    /// The name of a topic across threads.
+    pub(super) fn token(&self, id: TopicId) -> Option<TopicToken> {
+        let topic = self.topics.get(id as usize).copied().flatten()?;
+        Some(TopicToken {
+            topic: id,
+            generation: topic.generation,
+        })
+    }
+
+    /// Asks the market thread where a connection's streams begin, `snapshots` among them with a snapshot. It has been
+    /// asked for all of them before.
+    pub(super) fn ask_to_join(
+        &mut self,
+        connection: u32,
+        number: u32,
+        snapshots: Vec<StreamName>,
+        encoding: Encoding,
+    ) -> Result<(), FanoutError> {
+        if self.unsent.len() >= UNSENT_MAX {
+            return Err(FanoutError::TableFull);
+        }
+        self.ask(MarketRequest::Join {
+            worker: self.worker,
+            connection,
+            number,
+            snapshots,
+            encoding,
+        });
+        Ok(())
     }
 
     /// The topic a frame is for, unless nobody has wanted it for a while.
@@ -213,7 +241,7 @@ mod tests {
         fn streams(&self) -> Vec<String> {
             let ids = self.fanout.topics_of(0).iter();
             ids.filter_map(|&id| self.topics.name(id))
-                .map(|name| name.to_string())
+                .map(|(name, _)| name.to_string())
                 .collect()
         }
 

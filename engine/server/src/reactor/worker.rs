@@ -300,6 +300,11 @@ impl Worker {
                         }
                     }
                 }
+                Ok(WorkerMessage::Joined {
+                    connection,
+                    number,
+                    snapshots,
+                }) => self.connections.on_joined(connection, number, snapshots),
                 Ok(WorkerMessage::EndTopics(tokens)) => {
                     for token in tokens {
                         self.connections

@@ -52,9 +52,18 @@ pub struct SessionLimits {
 pub trait Host {
     /// Queues bytes for this connection alone.
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError>;
-    /// Sets the streams of this connection, replacing those it had.
-    fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError>;
-    /// The streams of this connection.
+    /// Sets the streams of this connection, replacing those it had. With `with_snapshots` each depth stream that is new
+    /// begins with a snapshot, as soon as its next event continues that exactly.
+    fn set_streams(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        with_snapshots: bool,
+    ) -> Result<(), FanoutError>;
+    /// Writes the streams of this connection in another encoding; `reply` stands between the last event in the old one
+    /// and the first in the new one, and no event is lost between them.
+    fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError>;
+    /// The streams of this connection, also those that have not begun.
     fn streams(&self) -> Vec<StreamName>;
     /// The number of the history that the feed is in, once it has begun one.
     fn epoch(&self) -> Option<u64>;
@@ -126,6 +135,8 @@ pub struct Session {
     phase: Phase,
     encoding: Encoding,
     is_echo: bool,
+    /// Depth streams begin with a snapshot.
+    with_snapshots: bool,
     /// Present only while a frame or message is partly here.
     reader: Option<Box<MessageReader>>,
     /// When the next ping is due, or in another phase its deadline.
@@ -144,6 +155,7 @@ impl Session {
             phase: Phase::Handshake(Vec::new()),
             encoding: Encoding::default(),
             is_echo: false,
+            with_snapshots: false,
             reader: None,
             due: now + limits.handshake_ticks,
             unanswered_since: None,
@@ -345,6 +357,7 @@ impl Session {
         self.phase = Phase::Open;
         self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
         self.is_echo = target.echo;
+        self.with_snapshots = target.snapshot;
         self.due = turn.now + turn.limits.ping_ticks;
         let mut answer = Vec::new();
         let epoch = turn.host.epoch().map(|id| id.to_string());
@@ -362,7 +375,10 @@ impl Session {
                 let code = CloseCode::POLICY_VIOLATION;
                 return self.close(code, &reason, EndCause::Protocol, turn);
             }
-            if let Err(error) = turn.host.set_streams(&target.streams, self.encoding) {
+            if let Err(error) = turn
+                .host
+                .set_streams(&target.streams, self.encoding, self.with_snapshots)
+            {
                 // Behind the answer to the upgrade, which is not sent yet.
                 let (code, cause) = bound_reached(&error);
                 return self.close(code, &error.to_string(), cause, turn);
@@ -438,7 +454,7 @@ impl Session {
         let close = Bytes::from(close);
         let queued = turn
             .host
-            .set_streams(&[], self.encoding)
+            .set_streams(&[], self.encoding, false)
             .and_then(|()| turn.host.send(close.clone()));
         if queued.is_err() {
             turn.host.abandon(close);
@@ -452,13 +468,13 @@ impl Session {
     fn send(&mut self, frame: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
         match turn.host.send(Bytes::copy_from_slice(frame)) {
             Ok(()) => Next::Continue,
-            Err(error) => self.overload(error, turn),
+            Err(error) => self.on_bound(&error, turn),
         }
     }
 
     /// A bound was reached: the peer's own replies, or a table of the engine.
-    fn overload(&mut self, error: FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
-        let (code, cause) = bound_reached(&error);
+    pub fn on_bound(&mut self, error: &FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
+        let (code, cause) = bound_reached(error);
         self.give_up(code, &error.to_string(), cause, turn)
     }
 

@@ -18,8 +18,10 @@ impl Session {
             }
         };
         match carried_out {
+            // It goes out with the change that was asked for.
+            Ok(()) if reply.is_empty() => Next::Continue,
             Ok(()) => self.send(&ws::server_frame(Opcode::Text, &reply), turn),
-            Err(error) => self.overload(error, turn),
+            Err(error) => self.on_bound(&error, turn),
         }
     }
 
@@ -46,22 +48,25 @@ impl Session {
                     control::write_error(reply, &error);
                     return Ok(());
                 }
-                turn.host.set_streams(&streams, self.encoding)?;
+                turn.host
+                    .set_streams(&streams, self.encoding, self.with_snapshots)?;
                 control::write_ok(reply, id);
             }
             Method::Unsubscribe(names) => {
                 let gone: std::collections::HashSet<&StreamName> = names.iter().collect();
                 let mut streams = turn.host.streams();
                 streams.retain(|name| !gone.contains(name));
-                turn.host.set_streams(&streams, self.encoding)?;
+                turn.host
+                    .set_streams(&streams, self.encoding, self.with_snapshots)?;
                 control::write_ok(reply, id);
             }
             Method::ListSubscriptions => control::write_list(reply, id, turn.host.streams()),
             Method::SetProperty { combined } => {
-                let encoding = self.encoding.with_combined(*combined);
-                turn.host.set_streams(&turn.host.streams(), encoding)?;
-                self.encoding = encoding;
-                control::write_ok(reply, id);
+                let mut ok = Vec::new();
+                control::write_ok(&mut ok, id);
+                self.encoding = self.encoding.with_combined(*combined);
+                let ok = ws::server_frame(Opcode::Text, &ok);
+                turn.host.set_encoding(self.encoding, ok.into())?;
             }
             Method::GetProperty => control::write_bool(reply, id, self.encoding.is_combined()),
         }

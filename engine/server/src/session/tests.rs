@@ -19,6 +19,7 @@ struct Notes {
     sent: Vec<u8>,
     streams: Vec<StreamName>,
     encoding: Option<Encoding>,
+    with_snapshots: bool,
     abandoned: bool,
     full: Option<FanoutError>,
 }
@@ -44,10 +45,21 @@ impl Host for Notes {
         }
     }
 
-    fn set_streams(&mut self, names: &[StreamName], encoding: Encoding) -> Result<(), FanoutError> {
+    fn set_streams(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        with_snapshots: bool,
+    ) -> Result<(), FanoutError> {
         self.streams = names.to_vec();
         self.encoding = Some(encoding);
+        self.with_snapshots = with_snapshots;
         Ok(())
+    }
+
+    fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError> {
+        self.encoding = Some(encoding);
+        self.send(reply)
     }
 
     fn streams(&self) -> Vec<StreamName> {
@@ -115,6 +127,25 @@ fn open(target: &str) -> (Session, Notes) {
         "{answer}"
     );
     (session, notes)
+}
+
+#[test]
+fn snapshots_are_for_those_whose_url_asks() {
+    for (target, asked) in [
+        ("/ws/btcusdt@depth", false),
+        ("/ws/btcusdt@depth?snapshot=0", false),
+        ("/ws/btcusdt@depth?snapshot=1", true),
+    ] {
+        let (mut session, mut notes) = open(target);
+        assert_eq!(notes.with_snapshots, asked, "{target}");
+        notes.with_snapshots = !asked;
+        let request = r#"{"method":"SUBSCRIBE","params":["ethusdt@depth"],"id":1}"#;
+        ask(&mut session, &mut notes, request);
+        assert_eq!(
+            notes.with_snapshots, asked,
+            "{target}: also of what is subscribed to later"
+        );
+    }
 }
 
 fn ask(session: &mut Session, notes: &mut Notes, text: &str) -> String {

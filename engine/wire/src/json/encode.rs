@@ -71,6 +71,33 @@ pub fn book_ticker(out: &mut Vec<u8>, instrument: &Instrument, best: &BestBidAsk
     out.extend_from_slice(b"\"}");
 }
 
+/// A `depthSnapshot`, this engine's own: the whole book at an event time, in the history numbered `epoch`.
+pub fn depth_snapshot(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    time_unit: TimeUnit,
+    event_time_us: i64,
+    epoch: u64,
+    snapshot: &BookSnapshot,
+) {
+    reserve(out, snapshot.bids.len() + snapshot.asks.len());
+    event_head(
+        out,
+        "depthSnapshot",
+        instrument,
+        time_unit.from_micros(event_time_us),
+    );
+    out.extend_from_slice(b",\"ep\":");
+    integer(out, epoch);
+    out.extend_from_slice(b",\"lastUpdateId\":");
+    integer(out, snapshot.last_id);
+    out.extend_from_slice(b",\"bids\":");
+    levels(out, instrument, &snapshot.bids);
+    out.extend_from_slice(b",\"asks\":");
+    levels(out, instrument, &snapshot.asks);
+    out.push(b'}');
+}
+
 /// A `trade`.
 pub fn trade(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, trade: &Trade) {
     reserve(out, 0);
@@ -202,6 +229,14 @@ mod tests {
         };
         let snapshot = written(&|out| partial_depth(out, &instrument, &snapshot));
         assert!(snapshot <= HEAD_BYTES_MAX + 5 * LEVEL_BYTES_MAX, "{snapshot}");
+        let whole = BookSnapshot {
+            last_id: u64::MAX,
+            bids: vec![level; 3],
+            asks: vec![level; 2],
+        };
+        let unit = TimeUnit::Microsecond;
+        let whole = written(&|out| depth_snapshot(out, &instrument, unit, i64::MIN, u64::MAX, &whole));
+        assert!(whole <= HEAD_BYTES_MAX + 5 * LEVEL_BYTES_MAX, "{whole}");
         let best = BestBidAsk {
             event_time_us: None,
             update_id: u64::MAX,

@@ -47,6 +47,11 @@ pub(super) struct TickClock {
 }
 
 impl TickClock {
+    /// How far time has come; None before the first event.
+    pub(super) fn now_us(&self) -> Option<i64> {
+        self.now_us
+    }
+
     /// The next tick at or before `to_us`. Call until None: then time has come to `to_us`. Where time jumps, only the
     /// ticks of the first second are given: every cadence has had one then, and nothing has happened since.
     pub(super) fn next_tick(&mut self, to_us: i64) -> Option<Tick> {
@@ -129,6 +134,16 @@ impl WindowMarks {
         let mark = self.ended(tick, cadence)?;
         mark.is_owed = false;
         Some(mark.id_before)
+    }
+
+    /// Whether a book that stands at `id` owes its stream of this cadence nothing at `now_us`, when all ticks up to then
+    /// have been: what changes next begins a new window.
+    pub(super) fn is_clean(&self, now_us: i64, id: u64, cadence: Cadence) -> bool {
+        let Some(at) = TICKING.iter().position(|&ticking| ticking == cadence) else {
+            return true;
+        };
+        let mark = &self.marks[at];
+        mark.id_before == id || (!mark.is_owed && mark.window < now_us.div_euclid(period_us(cadence)))
     }
 
     fn ended(&mut self, tick: Tick, cadence: Cadence) -> Option<&mut Mark> {

@@ -17,7 +17,7 @@ use crate::session::encoding::Encoding;
 /// How many formats there are: JSON in two units, and SBE.
 const FORMATS: usize = 3;
 
-fn format_of(encoding: Encoding) -> Format {
+pub(super) fn format_of(encoding: Encoding) -> Format {
     match encoding {
         Encoding::Json { time_unit, .. } => Format::Json(time_unit),
         Encoding::Sbe => Format::Sbe,
@@ -32,7 +32,7 @@ fn index_of(format: Format) -> usize {
     }
 }
 
-fn opcode_of(format: Format) -> Opcode {
+pub(super) fn opcode_of(format: Format) -> Opcode {
     match format {
         Format::Json(_) => Opcode::Text,
         Format::Sbe => Opcode::Binary,
@@ -76,7 +76,7 @@ impl<'e> EventFrames<'e> {
 }
 
 /// A whole server frame in memory of exactly its size.
-fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
+pub(super) fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
     let header = frame_header(opcode, true, payload.len(), None);
     let mut frame = Vec::with_capacity(header.as_slice().len() + payload.len());
     frame.extend_from_slice(header.as_slice());
@@ -141,6 +141,13 @@ impl Outbox {
                     },
                 );
             }
+        }
+    }
+
+    /// Tells one worker something, behind what was published before.
+    pub(super) fn tell(&mut self, worker: usize, message: WorkerMessage) {
+        if let Some(waiting) = self.waiting.get_mut(worker) {
+            waiting.push_back(message);
         }
     }
 

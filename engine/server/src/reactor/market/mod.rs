@@ -4,6 +4,9 @@
 mod cadence;
 mod channel;
 mod frames;
+mod joins;
+#[cfg(test)]
+mod joins_tests;
 mod payload;
 mod symbol;
 #[cfg(test)]
@@ -20,6 +23,7 @@ use depthcast_wire::stream::{StreamName, SymbolName};
 use self::cadence::TickClock;
 use self::channel::Outlet;
 use self::frames::Outbox;
+use self::joins::{Join, Joins};
 use self::symbol::Symbol;
 use super::counters::Counters;
 use super::mailbox::Mailbox;
@@ -67,8 +71,11 @@ pub struct Market {
     outbox: Outbox,
     /// Everything that workers want; kept through epochs.
     wanted: Wanted,
+    /// Connections whose streams wait for the moment to begin.
+    joins: Joins,
     counters: Arc<Counters>,
-    is_first_epoch: bool,
+    /// The number of the history; None before the first.
+    epoch: Option<u64>,
     feed_is_open: bool,
     stop: Option<Stop>,
 }
@@ -90,7 +97,8 @@ impl Market {
             outbox: Outbox::new(workers),
             wanted: HashMap::new(),
             counters,
-            is_first_epoch: true,
+            joins: Joins::default(),
+            epoch: None,
             feed_is_open: true,
             stop: None,
         }
@@ -184,7 +192,7 @@ impl Market {
                 encoding,
             } => {
                 self.wanted.insert((worker, token), (name, encoding));
-                if !self.attach(Outlet { worker, token }, name, encoding) && !self.is_first_epoch {
+                if !self.attach(Outlet { worker, token }, name, encoding) && self.epoch.is_some() {
                     Counters::bump(&self.counters.unknown_symbols);
                 }
             }
@@ -194,6 +202,23 @@ impl Market {
                 {
                     self.symbols[symbol].detach(Outlet { worker, token }, name, encoding);
                 }
+            }
+            MarketRequest::Join {
+                worker,
+                connection,
+                number,
+                snapshots,
+                encoding,
+            } => {
+                let join = Join {
+                    worker,
+                    connection,
+                    number,
+                    snapshots,
+                    encoding,
+                };
+                self.joins.add(join, &mut self.outbox);
+                self.answer_joins();
             }
             MarketRequest::Depth { symbol, limit, reply } => {
                 // A requester that has gone away needs no answer.
@@ -267,11 +292,23 @@ impl Market {
             for symbol in &mut self.symbols {
                 symbol.on_tick(tick, &mut self.outbox);
             }
+            self.answer_joins();
         }
     }
 
+    /// Lets those joins take effect whose moment this is.
+    fn answer_joins(&mut self) {
+        let book = joins::Books {
+            symbols: &mut self.symbols,
+            by_name: &self.by_name,
+            now_us: self.ticks.now_us(),
+            epoch: self.epoch,
+        };
+        self.joins.answer(book, &mut self.outbox);
+    }
+
     fn begin_epoch(&mut self, id: u64, symbols: &[FeedSymbol]) {
-        let ends = (!std::mem::replace(&mut self.is_first_epoch, false)).then_some(NEW_EPOCH);
+        let ends = self.epoch.replace(id).map(|_| NEW_EPOCH);
         self.outbox.tell_all(|| WorkerMessage::Epoch { id, ends });
         self.ticks = TickClock::default();
         self.symbols = symbols.iter().take(SYMBOLS_MAX).map(Symbol::new).collect();

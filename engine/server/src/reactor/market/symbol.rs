@@ -75,9 +75,7 @@ impl Symbol {
     }
 
     pub(super) fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
-        let ticks = name
-            .cadence(encoding.is_sbe())
-            .filter(|c| c.millis() > self.feed_cadence_ms);
+        let ticks = self.ticks_at(name, encoding);
         let kind = match name.kind {
             // Two names of the same events.
             StreamKind::BestBidAsk => StreamKind::BookTicker,
@@ -103,6 +101,28 @@ impl Symbol {
         let mut top = BookSnapshot::default();
         self.book.snapshot(limit, &mut top);
         DepthAnswer::Book(self.instrument.clone(), top)
+    }
+
+    /// Whether a snapshot taken now is continued exactly by the stream's next event.
+    pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding) -> bool {
+        self.sync.is_synced()
+            && self
+                .ticks_at(name, encoding)
+                .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
+    }
+
+    /// The whole book with its event time. From here on every event must continue it.
+    pub(super) fn whole(&mut self) -> (i64, BookSnapshot) {
+        self.has_published = true;
+        let mut whole = BookSnapshot::default();
+        self.book.snapshot(usize::MAX, &mut whole);
+        (self.book.event_time_us().max(self.event_time_us), whole)
+    }
+
+    /// The cadence at which a stream ticks; None when it is emitted on arrival.
+    fn ticks_at(&self, name: StreamName, encoding: Encoding) -> Option<Cadence> {
+        name.cadence(encoding.is_sbe())
+            .filter(|cadence| cadence.millis() > self.feed_cadence_ms)
     }
 
     pub(super) fn on_depth(

@@ -23,8 +23,8 @@ const COMBINED: Encoding = Encoding::Json {
 const BTC: usize = 0;
 const ETH: usize = 1;
 
-struct Rig {
-    market: Market,
+pub(super) struct Rig {
+    pub(super) market: Market,
     inbox: Inbox<WorkerMessage>,
     poll: mio::Poll,
     next_topic: u32,
@@ -49,13 +49,13 @@ impl Rig {
         }
     }
 
-    fn begun() -> Rig {
+    pub(super) fn begun() -> Rig {
         let mut rig = Rig::new();
         rig.begin();
         rig
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         let symbols = ["BTCUSDT", "ETHUSDT"].map(|name| FeedSymbol {
             instrument: Arc::new(Instrument::new(name, Exponents { price: -1, qty: 0 }, 1, 1).unwrap()),
             depth_cadence_ms: 100,
@@ -66,7 +66,7 @@ impl Rig {
         });
     }
 
-    fn want(&mut self, name: &str, encoding: Encoding) -> TopicToken {
+    pub(super) fn want(&mut self, name: &str, encoding: Encoding) -> TopicToken {
         self.next_topic += 1;
         let token = TopicToken {
             topic: self.next_topic,
@@ -91,7 +91,7 @@ impl Rig {
         });
     }
 
-    fn depth(
+    pub(super) fn depth(
         &mut self,
         at_ms: i64,
         ids: std::ops::RangeInclusive<u64>,
@@ -108,7 +108,7 @@ impl Rig {
         self.event(BTC, at_ms, MarketEvent::Depth(update));
     }
 
-    fn snapshot(&mut self, at_ms: i64, last_id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) {
+    pub(super) fn snapshot(&mut self, at_ms: i64, last_id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) {
         let snapshot = BookSnapshot {
             last_id,
             bids: levels(bids),
@@ -117,7 +117,7 @@ impl Rig {
         self.event(BTC, at_ms, MarketEvent::Snapshot(snapshot));
     }
 
-    fn time(&mut self, at_ms: i64) {
+    pub(super) fn time(&mut self, at_ms: i64) {
         self.market.on_feed(FeedMessage::Time(at_ms * 1000));
     }
 
@@ -126,12 +126,27 @@ impl Rig {
     }
 
     /// The payloads handed on since the last call, each with the number of its topic.
-    fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
+    pub(super) fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
         let mut events = mio::Events::with_capacity(1);
         self.poll
             .poll(&mut events, Some(std::time::Duration::ZERO))
             .unwrap();
         self.inbox.acknowledge();
+        let mut frames = Vec::new();
+        for message in self.messages() {
+            if let WorkerMessage::Batch(batch) = message {
+                frames.extend(
+                    batch
+                        .iter()
+                        .map(|frame| (frame.token.topic, payload(&frame.bytes))),
+                );
+            }
+        }
+        frames
+    }
+
+    /// What the worker was told since the last call.
+    pub(super) fn messages(&mut self) -> Vec<WorkerMessage> {
         // What has no room in the mailbox comes once there is some.
         let mut messages = Vec::new();
         let mut all = false;
@@ -139,22 +154,7 @@ impl Rig {
             all = self.market.outbox.try_hand_on();
             messages.extend(std::iter::from_fn(|| self.inbox.take().ok()));
         }
-        let mut frames = Vec::new();
-        for message in messages {
-            let WorkerMessage::Batch(batch) = message else {
-                continue;
-            };
-            for frame in batch {
-                let mut reader = MessageReader::new(Role::Client, 1 << 20);
-                let payload = match reader.next(&mut &*frame.bytes).unwrap() {
-                    Some(Incoming::Text(text)) => text.as_bytes().to_vec(),
-                    Some(Incoming::Binary(bytes)) => bytes.to_vec(),
-                    other => panic!("{other:?}"),
-                };
-                frames.push((frame.token.topic, payload));
-            }
-        }
-        frames
+        messages
     }
 
     fn texts(&mut self) -> Vec<(u32, String)> {
@@ -162,6 +162,16 @@ impl Rig {
             .into_iter()
             .map(|(topic, bytes)| (topic, String::from_utf8(bytes).unwrap()))
             .collect()
+    }
+}
+
+/// The payload of a server's frame.
+pub(super) fn payload(frame: &[u8]) -> Vec<u8> {
+    let mut reader = MessageReader::new(Role::Client, 1 << 20);
+    match reader.next(&mut &*frame).unwrap() {
+        Some(Incoming::Text(text)) => text.as_bytes().to_vec(),
+        Some(Incoming::Binary(bytes)) => bytes.to_vec(),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -1,0 +1,218 @@
+//! Joins against a market whose time is told by the test: each begins between two events of all its streams.
+
+use super::tests::{Rig, payload};
+use super::*;
+use depthcast_wire::sbe::decode::{Message, decode};
+use depthcast_wire::time_unit::TimeUnit;
+
+const RAW: Encoding = Encoding::Json {
+    combined: false,
+    time_unit: TimeUnit::Millisecond,
+};
+
+/// A connection joins with snapshots of these streams, which it wants.
+fn join(rig: &mut Rig, number: u32, names: &[&str], encoding: Encoding) {
+    let snapshots: Vec<StreamName> = names
+        .iter()
+        .map(|name| StreamName::parse(name).unwrap())
+        .collect();
+    for name in names {
+        rig.want(name, encoding);
+    }
+    rig.market.on_request(MarketRequest::Join {
+        worker: 0,
+        connection: 5,
+        number,
+        snapshots,
+        encoding,
+    });
+}
+
+/// What the worker was told, in words: ids of depth events, texts of snapshots.
+fn told(rig: &mut Rig) -> Vec<String> {
+    let mut told = Vec::new();
+    for message in rig.messages() {
+        match message {
+            WorkerMessage::Batch(frames) => told.extend(frames.iter().map(|frame| {
+                let event: serde_json::Value = serde_json::from_slice(&payload(&frame.bytes)).unwrap();
+                format!("{}..{}", event["U"], event["u"])
+            })),
+            WorkerMessage::Joined {
+                connection: 5,
+                number,
+                snapshots: Ok(snapshots),
+            } => {
+                let texts = snapshots
+                    .iter()
+                    .map(|frame| String::from_utf8(payload(frame)).unwrap());
+                told.push(format!("join {number}: {}", texts.collect::<Vec<_>>().join(" ")));
+            }
+            WorkerMessage::Epoch { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    told
+}
+
+/// A book of id 10 since 1,000 ms, changed at 1,120 ms.
+fn changed() -> Rig {
+    let mut rig = Rig::begun();
+    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
+    rig.depth(1120, 11..=12, &[(99, 4)], &[]);
+    rig
+}
+
+#[test]
+fn a_stream_that_ticks_begins_behind_its_next_tick() {
+    let mut rig = changed();
+    join(&mut rig, 1, &["btcusdt@depth@250ms"], RAW);
+    rig.depth(1180, 13..=13, &[(100, 0)], &[]);
+    assert!(
+        told(&mut rig).is_empty(),
+        "its window has changes that were not sent"
+    );
+    rig.time(1249);
+    assert!(told(&mut rig).is_empty());
+    rig.depth(1251, 14..=15, &[(98, 1)], &[]);
+    assert_eq!(
+        told(&mut rig),
+        [
+            "11..13",
+            r#"join 1: {"e":"depthSnapshot","E":1180,"s":"BTCUSDT","ep":1,"lastUpdateId":13,"bids":[["9.9","4"]],"asks":[["11.0","1"]]}"#
+        ]
+    );
+    rig.time(1500);
+    assert_eq!(told(&mut rig), ["14..15"], "the snapshot is continued");
+}
+
+#[test]
+fn one_that_emits_on_arrival_begins_at_once_and_so_does_a_quiet_one() {
+    let mut rig = changed();
+    join(&mut rig, 1, &["btcusdt@depth@100ms"], RAW);
+    let at_once = told(&mut rig);
+    assert!(at_once[0].contains(r#""lastUpdateId":12,"#), "{at_once:?}");
+    join(&mut rig, 2, &["btcusdt@depth@1000ms"], RAW);
+    assert!(told(&mut rig).is_empty());
+    rig.time(2000);
+    assert_eq!(told(&mut rig).len(), 2);
+    // Nothing has changed since its last tick.
+    rig.time(2300);
+    join(&mut rig, 3, &["btcusdt@depth@1000ms", "btcusdt@depth@500ms"], RAW);
+    assert!(told(&mut rig)[0].starts_with("join 3: "));
+}
+
+#[test]
+fn streams_of_several_cadences_begin_together_where_all_have_ticked() {
+    let mut rig = changed();
+    join(&mut rig, 1, &["btcusdt@depth@250ms", "btcusdt@depth@500ms"], RAW);
+    for at_ms in (1210..2000).step_by(10) {
+        rig.depth(
+            at_ms,
+            at_ms as u64 - 1197..=at_ms as u64 - 1188,
+            &[(99, at_ms)],
+            &[],
+        );
+    }
+    let told = told(&mut rig);
+    let place = told.iter().position(|text| text.starts_with("join 1: ")).unwrap();
+    assert_eq!(
+        told[..place],
+        ["11..52", "53..302", "11..302"],
+        "250 ms, then both at 1,500 ms"
+    );
+    assert_eq!(
+        told[place].matches(r#""lastUpdateId":302,"#).count(),
+        2,
+        "{}",
+        told[place]
+    );
+    assert_eq!(told[place + 1], "303..552");
+}
+
+#[test]
+fn a_stale_book_lets_nobody_begin_until_it_is_healed() {
+    let mut rig = Rig::begun();
+    join(&mut rig, 1, &["btcusdt@depth@100ms"], RAW);
+    rig.depth(1000, 1..=2, &[(100, 1)], &[]);
+    rig.time(3000);
+    assert!(told(&mut rig).is_empty(), "no book is known");
+    rig.snapshot(3001, 2, &[(100, 1)], &[]);
+    rig.market.on_feed(FeedMessage::Break {
+        reason: "test".into(),
+    });
+    rig.time(3200);
+    assert_eq!(told(&mut rig).len(), 0);
+    rig.snapshot(3300, 7, &[(101, 1)], &[]);
+    rig.time(3310);
+    let told = told(&mut rig);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].contains(r#""lastUpdateId":7,"#), "{told:?}");
+}
+
+#[test]
+fn an_unknown_symbol_begins_without_a_snapshot() {
+    let mut rig = changed();
+    join(&mut rig, 1, &["nosuch@depth@100ms", "btcusdt@depth@100ms"], RAW);
+    let told = told(&mut rig);
+    assert_eq!(told[0].matches("depthSnapshot").count(), 1, "{told:?}");
+}
+
+#[test]
+fn formats_and_wrapping_are_the_connections() {
+    let mut rig = changed();
+    let combined = Encoding::Json {
+        combined: true,
+        time_unit: TimeUnit::Microsecond,
+    };
+    join(&mut rig, 1, &["btcusdt@depth@100ms"], combined);
+    let told = told(&mut rig);
+    assert!(
+        told[0].starts_with(
+            r#"join 1: {"stream":"btcusdt@depth@100ms","data":{"e":"depthSnapshot","E":1120000,"#
+        ),
+        "{told:?}"
+    );
+    join(&mut rig, 2, &["btcusdt@depth@100ms"], Encoding::Sbe);
+    let Some(WorkerMessage::Joined {
+        snapshots: Ok(snapshots),
+        ..
+    }) = rig.messages().pop()
+    else {
+        panic!("it begins at once");
+    };
+    let bytes = payload(&snapshots[0]);
+    let Ok(Message::DepthSnapshot(snapshot)) = decode(&bytes) else {
+        panic!("{bytes:?}");
+    };
+    assert_eq!(snapshot.last_id(), 12);
+}
+
+#[test]
+fn too_many_that_wait_are_refused_and_the_others_wait_on() {
+    let mut rig = Rig::begun();
+    let mut joins = Joins::default();
+    let one = |connection| joins::Join {
+        worker: 0,
+        connection,
+        number: 1,
+        snapshots: Vec::new(),
+        encoding: RAW,
+    };
+    for connection in 0..joins::JOINS_MAX as u32 {
+        joins.add(one(connection), &mut rig.market.outbox);
+    }
+    assert!(
+        rig.messages()
+            .iter()
+            .all(|message| matches!(message, WorkerMessage::Epoch { .. }))
+    );
+    joins.add(one(u32::MAX), &mut rig.market.outbox);
+    assert!(matches!(
+        rig.messages()[..],
+        [WorkerMessage::Joined {
+            connection: u32::MAX,
+            snapshots: Err(_),
+            ..
+        }]
+    ));
+}
