@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use crossbeam_channel::{Sender, bounded, select};
-use depthcast::config::{LISTEN_DEFAULT, Settings};
+use depthcast::config::{Config, LISTEN_DEFAULT, Settings};
 use depthcast::engine::{Engine, StartError};
 use depthcast::os::{cpu, limits};
-use depthcast::reactor::feed::FeedEnd;
+use depthcast::reactor::feed::{FeedEnd, FeedNews};
 use depthcast::watch::{self, WatchOptions};
 use tracing_subscriber::EnvFilter;
 
@@ -27,10 +27,17 @@ const SYMBOLS_SHOWN: usize = 5;
 /// kept, order-book deltas out over WebSocket, in JSON and SBE, as the Binance
 /// Spot market-data API gives them.
 ///
-/// Start it with a recorded market, then watch it from a second terminal:
+/// Start it, with a simulated exchange inside; then watch it from a second
+/// terminal:
 ///
+///   depthcast
+///   depthcast watch btcusdt
+///
+/// Other markets:
+///
+///   depthcast serve --feed 'sim:?symbols=1000&rate=50&seed=7'
+///   depthcast serve --feed tcp://127.0.0.1:9700     (where feed-sim serves)
 ///   depthcast serve --feed 'capture:PATH.gz?speed=1'
-///   depthcast watch btcusdt --plain
 ///
 /// Trading clients connect by changing their base URLs:
 ///
@@ -114,7 +121,8 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
         Err(error) => return fail(&error, EXIT_HOST),
     };
     // Nobody has to listen.
-    let _ = introduce(&engine, &mut std::io::stdout());
+    let _ = introduce(&engine, &config, &mut std::io::stdout());
+    let mut feed_news = engine.feed_news().clone();
     let mut feed_end = engine.feed_end().clone();
     loop {
         select! {
@@ -127,6 +135,11 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 say_aside(&format!("depthcast: its thread {thread} failed: this is a bug; the engine ends"));
                 return stop(engine, true, &signals, ExitCode::from(EXIT_HOST));
             }
+            recv(feed_news) -> news => match news {
+                Ok(news) => tell(&news),
+                // The feed has ended; how is told apart.
+                Err(_) => feed_news = crossbeam_channel::never(),
+            },
             recv(feed_end) -> end => {
                 // Told once; from here on only a signal ends the engine.
                 feed_end = crossbeam_channel::never();
@@ -164,25 +177,17 @@ fn stop(
 }
 
 /// Says where everything is and what to do next. An error is that of `out`.
-fn introduce(engine: &Engine, out: &mut impl Write) -> std::io::Result<()> {
+fn introduce(engine: &Engine, config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     let address = engine.address();
     let names: Vec<&str> = engine
         .symbols()
         .iter()
         .map(|symbol| symbol.instrument.name())
         .collect();
-    let shown = names
-        .iter()
-        .take(SYMBOLS_SHOWN)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = match names.len().saturating_sub(SYMBOLS_SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     let first = names.first().unwrap_or(&"BTCUSDT");
-    writeln!(out, "depthcast serves {shown}{more} on {address}")?;
+    writeln!(out, "depthcast serves on {address}")?;
+    writeln!(out, "  feed     {}", config.feed)?;
+    writeln!(out, "  symbols  {}", listed(&names))?;
     writeln!(out, "  streams  ws://{address}/ws and /stream, SBE under /sbe")?;
     writeln!(out, "  REST     http://{address}/api/v3/depth?symbol={first}")?;
     let url = if address.to_string() == LISTEN_DEFAULT {
@@ -193,8 +198,37 @@ fn introduce(engine: &Engine, out: &mut impl Write) -> std::io::Result<()> {
     let lower = first.to_lowercase();
     // As this program was called, so that the line works where it is not on the path.
     let program = std::env::args().next().unwrap_or_else(|| "depthcast".into());
-    writeln!(out, "Watch it:  {program} watch {lower} --plain{url}")?;
+    writeln!(
+        out,
+        "Watch it in a second terminal:  {program} watch {lower}{url}"
+    )?;
     writeln!(out, "Ctrl-C ends.")
+}
+
+/// Symbols for people: how many, and the first of them.
+fn listed(names: &[&str]) -> String {
+    let first = names[..names.len().min(SYMBOLS_SHOWN)].join(", ");
+    match names.len() {
+        0 => "none yet: the feed is not there".into(),
+        1..=SYMBOLS_SHOWN => first,
+        count => format!("{count}: {first}, ..."),
+    }
+}
+
+/// Tells people what happened to the feed.
+fn tell(news: &FeedNews) {
+    match news {
+        // What was there at the start has been said.
+        FeedNews::Began { is_first: true, .. } => {}
+        FeedNews::Began { epoch, symbols, .. } => say(&format!(
+            "The feed began anew with {symbols} symbols (epoch {epoch}): subscribers were told to reconnect."
+        )),
+        FeedNews::Away { reason, retry_in } => say(&format!(
+            "The feed is away: {reason}. Books are stale; trying again in {:.1} s.",
+            retry_in.as_secs_f64()
+        )),
+        FeedNews::Back => say("The feed is back: books are healed."),
+    }
 }
 
 /// A message for each SIGINT or SIGTERM.

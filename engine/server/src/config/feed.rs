@@ -1,5 +1,7 @@
 //! What `--feed` takes: the URL of a feed, or of several that carry the same market.
 
+use std::fmt;
+
 use depthcast_feed_sim::capture::{AtEnd, CaptureOptions, CaptureUrlError, Speed};
 use depthcast_feed_sim::sim::{SimOptions, SimUrlError};
 
@@ -89,6 +91,34 @@ impl FeedOptions {
     }
 }
 
+impl fmt::Display for FeedOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FeedOptions::Capture(capture) => write!(f, "the recorded market {}", capture.path.display()),
+            FeedOptions::Sim(sim) => {
+                let (low, high) = (sim.rate.start(), sim.rate.end());
+                let rate = if low == high {
+                    low.to_string()
+                } else {
+                    format!("{low}..{high}")
+                };
+                write!(
+                    f,
+                    "the simulated exchange sim:?symbols={}&rate={rate}&seed={}",
+                    sim.symbols, sim.seed
+                )
+            }
+            FeedOptions::Links(addresses) => {
+                let urls: Vec<String> = addresses
+                    .iter()
+                    .map(|address| format!("tcp://{address}"))
+                    .collect();
+                write!(f, "the exchange at {}", urls.join(" or "))
+            }
+        }
+    }
+}
+
 /// The address of a link, `HOST:PORT`; None where it has anything else.
 fn link_address(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':')?;
@@ -120,6 +150,24 @@ mod tests {
                 "127.0.0.1:9700".into(),
                 "[::1]:9700".into()
             ]))
+        );
+    }
+
+    #[test]
+    fn people_are_told_where_the_market_comes_from() {
+        let told = |urls: &[&str]| parse(urls).unwrap().to_string();
+        assert_eq!(
+            told(&[]),
+            "the simulated exchange sim:?symbols=20&rate=10..100&seed=1"
+        );
+        assert_eq!(
+            told(&["sim:?rate=50&symbols=3"]),
+            "the simulated exchange sim:?symbols=3&rate=50&seed=1"
+        );
+        assert_eq!(told(&["capture:a/b.gz?speed=2"]), "the recorded market a/b.gz");
+        assert_eq!(
+            told(&["tcp://a:1", "tcp://b:2"]),
+            "the exchange at tcp://a:1 or tcp://b:2"
         );
     }
 

@@ -112,8 +112,9 @@ impl Player {
             .enumerate()
             .filter_map(|(index, symbol)| Some((Symbol::new(symbol.instrument.name())?, index)))
             .collect();
+        let is_first = self.epoch == 0;
         self.epoch = epoch_now().max(self.epoch + 1);
-        self.links.begin_epoch(self.epoch, symbols)
+        self.links.begin_epoch(self.epoch, symbols, is_first)
     }
 
     fn pass_on(&mut self, record: Record) -> Result<(), MarketEnded> {

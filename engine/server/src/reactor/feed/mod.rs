@@ -50,6 +50,8 @@ pub enum FeedNews {
         epoch: u64,
         /// How many symbols it has.
         symbols: usize,
+        /// It was announced when the engine started.
+        is_first: bool,
     },
     /// It is not there, and will be tried again: books are stale.
     Away {
@@ -90,10 +92,11 @@ impl FeedLinks {
         self.market.send(message).map_err(|_| MarketEnded)
     }
 
-    fn begin_epoch(&self, epoch: u64, symbols: Vec<FeedSymbol>) -> Result<(), MarketEnded> {
+    fn begin_epoch(&self, epoch: u64, symbols: Vec<FeedSymbol>, is_first: bool) -> Result<(), MarketEnded> {
         self.tell(FeedNews::Began {
             epoch,
             symbols: symbols.len(),
+            is_first,
         });
         self.send(FeedMessage::Epoch { id: epoch, symbols })
     }

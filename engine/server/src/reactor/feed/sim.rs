@@ -81,7 +81,7 @@ impl Trading {
     /// Announces the exchange and tells its books.
     fn open(&self, symbols: Vec<FeedSymbol>) -> Result<(), MarketEnded> {
         let count = symbols.len();
-        self.links.begin_epoch(epoch_now(), symbols)?;
+        self.links.begin_epoch(epoch_now(), symbols, true)?;
         for symbol in 0..count {
             self.tell(
                 symbol,
