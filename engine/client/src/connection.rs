@@ -263,7 +263,7 @@ fn answer_close(stream: &mut TcpStream, code: Option<u16>) {
 }
 
 /// This host's wall clock; 0 before 1970.
-fn unix_time_us() -> i64 {
+pub(crate) fn unix_time_us() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }

@@ -22,7 +22,8 @@
 //!
 //! - [`url`]: where a server is; [`options`]: what to subscribe to;
 //! - [`subscriber`]: the state machine; [`event`]: what it tells; [`error`]: what can go wrong;
-//! - [`connection`]: one WebSocket; [`rest`]: the snapshot and the precision;
+//! - [`tap`]: what is received, for those who keep it;
+//! - [`connection`]: one WebSocket; [`rest`]: the snapshot, the precision, and which symbols there are;
 //! - [`backoff`]: delays between tries; [`latency`]: how old events are on arrival.
 
 #![forbid(unsafe_code)]
@@ -38,6 +39,7 @@ pub mod latency;
 pub mod options;
 pub mod rest;
 pub mod subscriber;
+pub mod tap;
 pub mod url;
 
 pub use error::{ClientError, Fault, Staleness};

@@ -101,7 +101,7 @@ impl SubscriberOptions {
             let name = StreamName {
                 symbol: self.symbol,
                 kind,
-                cadence: self.depth_cadence().filter(|_| kind.takes_cadence()),
+                cadence: self.named_cadence().filter(|_| kind.takes_cadence()),
             };
             path.push('/');
             // Stream names are lower case; the stream type keeps its capitals.
@@ -117,7 +117,13 @@ impl SubscriberOptions {
         self.url.target(&path)
     }
 
-    fn depth_cadence(&self) -> Option<Cadence> {
+    /// How often depth updates come at most: the cadence asked for, else the format's own.
+    pub fn depth_cadence(&self) -> Cadence {
+        self.named_cadence().unwrap_or(Cadence::Ms20)
+    }
+
+    /// The cadence that the name of the depth stream ends in; without one SBE has 20 ms.
+    fn named_cadence(&self) -> Option<Cadence> {
         match (self.cadence, self.format) {
             (None, Format::Json) => Some(Cadence::Ms100),
             (cadence, _) => cadence,
@@ -150,5 +156,10 @@ mod tests {
             options.target(),
             "/base/sbe/ws/btcusdt@depth/btcusdt@bestBidAsk/btcusdt@trade"
         );
+        assert_eq!(options.depth_cadence(), Cadence::Ms20);
+        options.format = Format::Json;
+        assert_eq!(options.depth_cadence(), Cadence::Ms100);
+        options.cadence = Some(Cadence::Ms0);
+        assert_eq!(options.depth_cadence(), Cadence::Ms0);
     }
 }

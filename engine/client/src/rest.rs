@@ -1,9 +1,10 @@
-//! The two REST requests of a subscriber: the symbol's precision and the book's snapshot.
+//! The REST requests of a subscriber: the symbol's precision, the book's snapshot, and which symbols there are.
 //!
 //! | request | answer that is used |
 //! |---|---|
 //! | `GET /api/v3/exchangeInfo?symbol=` | tickSize of PRICE_FILTER and stepSize of LOT_SIZE; their decimals are the precision |
 //! | `GET /api/v3/depth?symbol=&limit=` | lastUpdateId, bids, asks |
+//! | `GET /api/v3/exchangeInfo` | the symbols' names |
 //!
 //! Source: Binance Spot API documents, "Public REST API".
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use depthcast_market::decimal::Decimal;
 use depthcast_market::instrument::{Exponents, Instrument};
+use depthcast_wire::stream::SymbolName;
 use serde::Deserialize;
 
 use crate::error::ClientError;
@@ -22,6 +24,9 @@ pub const SNAPSHOT_LIMIT_MAX: u16 = 5000;
 /// The longest body taken: a snapshot of 5,000 levels a side is about 450 KB; the rest is room for servers that list
 /// all their symbols in answer to a question about one, at about 1 KB each.
 pub const BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The longest list of symbols taken: ten thousand of them at a few KB each.
+const LIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// How much of a server's own error text is repeated, in characters.
 const ERROR_TEXT_CHARS_MAX: usize = 200;
@@ -82,6 +87,35 @@ pub(crate) enum Answer<T> {
     TooMany(RestError),
 }
 
+/// The names of the server's symbols, in its order; those that no stream could be named after are left out.
+///
+/// Takes `timeout` at the longest.
+pub fn symbols(url: &Url, timeout: Duration) -> Result<Vec<SymbolName>, ClientError> {
+    let rest = Rest::new(url.clone(), "", timeout);
+    let address = url.http("/api/v3/exchangeInfo");
+    let body = match rest.get(&address, LIST_BYTES_MAX)? {
+        Answer::Given(body) => body,
+        Answer::TooMany(error) => return Err(error.into()),
+        Answer::NotReady => {
+            return Err(RestError::Status {
+                url: address,
+                status: 503,
+                text: "the server is not ready".into(),
+            }
+            .into());
+        }
+    };
+    let list: SymbolList = serde_json::from_slice(&body).map_err(|error| RestError::Body {
+        url: address,
+        what: format!("it is no exchangeInfo ({error})"),
+    })?;
+    let names = list
+        .symbols
+        .iter()
+        .filter_map(|named| SymbolName::new(&named.symbol));
+    Ok(names.collect())
+}
+
 /// Asks one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Rest {
@@ -115,7 +149,7 @@ impl Rest {
         let url = self
             .url
             .http(&format!("/api/v3/exchangeInfo?symbol={}", self.symbol));
-        Ok(match self.get(&url)? {
+        Ok(match self.get(&url, BODY_BYTES_MAX)? {
             Answer::Given(body) => Answer::Given(self.read_instrument(&url, &body)?),
             Answer::NotReady => Answer::NotReady,
             Answer::TooMany(error) => Answer::TooMany(error),
@@ -125,10 +159,10 @@ impl Rest {
     /// The body of a snapshot with up to `limit` levels a side.
     pub(crate) fn depth(&self, limit: u16) -> Result<Answer<Vec<u8>>, ClientError> {
         let query = format!("/api/v3/depth?symbol={}&limit={limit}", self.symbol);
-        self.get(&self.url.http(&query))
+        self.get(&self.url.http(&query), BODY_BYTES_MAX)
     }
 
-    fn get(&self, url: &str) -> Result<Answer<Vec<u8>>, ClientError> {
+    fn get(&self, url: &str, body_bytes_max: u64) -> Result<Answer<Vec<u8>>, ClientError> {
         let transport = |source| RestError::Transport {
             url: url.into(),
             source: Box::new(source),
@@ -138,7 +172,7 @@ impl Rest {
         let body = response
             .into_body()
             .into_with_config()
-            .limit(BODY_BYTES_MAX)
+            .limit(body_bytes_max)
             .read_to_vec()
             .map_err(|error| match error {
                 ureq::Error::BodyExceedsLimit(limit) => RestError::Body {
@@ -208,6 +242,16 @@ impl Rest {
 #[derive(Deserialize)]
 struct ExchangeInfo {
     symbols: Vec<SymbolInfo>,
+}
+
+#[derive(Deserialize)]
+struct SymbolList {
+    symbols: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    symbol: String,
 }
 
 #[derive(Deserialize)]

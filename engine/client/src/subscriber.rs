@@ -9,7 +9,7 @@ use depthcast_market::instrument::Instrument;
 use depthcast_wire::ws::CloseCode;
 
 use crate::backoff::Backoff;
-use crate::connection::Connection;
+use crate::connection::{Connection, unix_time_us};
 use crate::decode::{Content, MessageDecoder};
 use crate::error::{ClientError, Fault, Staleness};
 use crate::event::{Counters, Event, Update};
@@ -18,6 +18,7 @@ use crate::keeper::{BookKeeper, Outcome};
 use crate::latency::LatencyMeter;
 use crate::options::SubscriberOptions;
 use crate::rest::{Answer, Rest};
+use crate::tap::{Received, Tap};
 
 /// How long a caller must have been away for the socket to count as unread: longer than it takes to print a line, and
 /// short against the latencies that it would falsify by more.
@@ -53,6 +54,9 @@ pub struct Subscriber {
     backoff: Backoff,
     counters: Counters,
     latency: LatencyMeter,
+    tap: Option<Tap>,
+    /// No depth update has come on this connection.
+    before_first_update: bool,
 }
 
 enum Link {
@@ -88,6 +92,8 @@ impl Subscriber {
             backoff: Backoff::new(timing.reconnect_delay_base, timing.reconnect_delay_cap),
             counters: Counters::default(),
             latency: LatencyMeter::new(),
+            tap: None,
+            before_first_update: true,
             options,
         };
         subscriber.begin_connection(connection);
@@ -138,6 +144,16 @@ impl Subscriber {
         &self.latency
     }
 
+    /// Whether there is a connection; it may have been lost without a sign so far.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
+    /// Shows `tap` everything that is received from now on.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
     /// Ends the subscription and tells the server so.
     pub fn close(mut self) {
         if let Link::Up(connection) = std::mem::replace(&mut self.link, Link::Ended) {
@@ -149,6 +165,7 @@ impl Subscriber {
         let now = Instant::now();
         self.link = Link::Up(Box::new(connection));
         self.keeper.begin_connection();
+        self.before_first_update = true;
         self.latency.on_reconnect();
         self.fetch = Some(Fetch::for_connection(now));
         self.last_progress = now;
@@ -235,6 +252,9 @@ impl Subscriber {
                     fetch.on_snapshot();
                     let snapshot = self.decoder.decode_snapshot(&mut body, instrument);
                     let snapshot = snapshot.map_err(|error| self.rest.bad_snapshot(&error))?;
+                    if let Some(tap) = &mut self.tap {
+                        tap(unix_time_us(), instrument, Received::Snapshot(&snapshot));
+                    }
                     let is_resync = self.keeper.book().is_loaded();
                     if self.keeper.on_snapshot(&snapshot, instrument.exponents())? {
                         self.counters.resyncs += u64::from(is_resync);
@@ -282,7 +302,19 @@ impl Subscriber {
         };
         let received_us = message.received_us;
         self.caught_up = message.prompt;
-        match self.decoder.decode(&mut message, instrument, &mut self.trades)? {
+        let content = self.decoder.decode(&mut message, instrument, &mut self.trades)?;
+        if let Some(tap) = &mut self.tap {
+            let is_first_update = self.before_first_update;
+            show(
+                tap,
+                received_us,
+                instrument,
+                &content,
+                &self.trades,
+                is_first_update,
+            );
+        }
+        match content {
             Content::Depth(update) => self.on_update(update, received_us),
             Content::BestBidAsk(best) => {
                 self.counters.best_bid_asks += 1;
@@ -301,6 +333,7 @@ impl Subscriber {
             return Ok(None);
         };
         self.counters.depth_updates += 1;
+        self.before_first_update = false;
         let outcome = self.keeper.on_update(&mut update, instrument.exponents());
         self.decoder.recycle(update);
         let now = Instant::now();
@@ -388,6 +421,33 @@ impl Subscriber {
             }
             Link::Down(_) | Link::Ended => false,
         }
+    }
+}
+
+/// Shows a message to the tap; `trades` are those of this message.
+fn show(
+    tap: &mut Tap,
+    received_us: i64,
+    instrument: &Instrument,
+    content: &Content,
+    trades: &VecDeque<Trade>,
+    is_first_of_connection: bool,
+) {
+    match content {
+        Content::Depth(update) => {
+            let received = Received::Depth {
+                update,
+                is_first_of_connection,
+            };
+            tap(received_us, instrument, received);
+        }
+        Content::BestBidAsk(best) => tap(received_us, instrument, Received::BestBidAsk(best)),
+        Content::Trades => {
+            for trade in trades {
+                tap(received_us, instrument, Received::Trade(trade));
+            }
+        }
+        Content::ServerShutdown => {}
     }
 }
 

@@ -4,6 +4,7 @@ mod faults;
 mod reconnect;
 mod server;
 mod sync;
+mod tap;
 
 use std::time::{Duration, Instant};
 

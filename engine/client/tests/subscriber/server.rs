@@ -168,6 +168,9 @@ fn serve(mut stream: TcpStream, shared: &Arc<(Mutex<Shared>, Condvar)>) {
             {"filterType":"PRICE_FILTER","minPrice":"0.01","maxPrice":"9","tickSize":"0.01000000"},
             {"filterType":"LOT_SIZE","minQty":"0.00001","maxQty":"9","stepSize":"0.00001000"}]}]}"#;
         write_error(&mut answer, 200, "OK", &[], body);
+    } else if target == "/api/v3/exchangeInfo" {
+        let body = r#"{"symbols":[{"symbol":"BTCUSDT"},{"symbol":"no/name"},{"symbol":"ETHUSDT"}]}"#;
+        write_error(&mut answer, 200, "OK", &[], body);
     } else if target == "/api/v3/depth?symbol=BTCUSDT&limit=5000" {
         let depth = if state.depths.len() > 1 {
             state.depths.pop_front()

@@ -1,15 +1,18 @@
 //! `depthcast watch`: a subscriber in a terminal, which checks every update and says at the end what it saw.
 //!
-//! Exit codes: 0 all was well; 2 usage, or a symbol that the server does not have; 3 no connection; 4 a gap, a crossed
-//! book, a stale market, or market data that cannot be read.
+//! Exit codes: 0 all was well; 1 a recording that cannot be written; 2 usage, or a symbol that the server does not have;
+//! 3 no connection; 4 a gap, a crossed book, a stale market, or market data that cannot be read.
 
 mod plain;
+mod record;
 mod session;
+mod summary;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -22,6 +25,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// All was well.
 pub const EXIT_OK: i32 = 0;
+/// This host is at fault: a recording cannot be written.
+pub const EXIT_HOST: i32 = 1;
 /// What was asked for cannot be: a wrong argument, or a symbol that the server does not have.
 pub const EXIT_USAGE: i32 = 2;
 /// There is no connection.
@@ -38,7 +43,7 @@ const EXIT_INTERRUPTED: i32 = 128 + SIGINT;
 /// exchange's rules. The summary at the end says how many events came, whether there was any gap, and how old the updates
 /// were on arrival.
 ///
-/// Exit codes: 0 all was well; 2 usage, or an unknown symbol; 3 no connection; 4 a gap, a crossed book or a stale market.
+/// Exit codes: 0 all was well; 1 a recording that cannot be written; 2 usage, or an unknown symbol; 3 no connection; 4 a gap, a crossed book or a stale market.
 #[derive(Clone, Debug, Args)]
 pub struct WatchOptions {
     /// The symbol, in upper or lower case, as BTCUSDT
@@ -69,6 +74,11 @@ pub struct WatchOptions {
     /// Print a line for every depth update instead of one a second
     #[arg(long)]
     pub every_update: bool,
+
+    /// Keep what is received in FILE, as a capture that `depthcast serve --feed capture:FILE` replays; gzip where it ends
+    /// in .gz. A file that exists is not overwritten
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 
     /// End with an error when the connection is lost, instead of connecting again with growing delays (up to 10 s)
     #[arg(long)]

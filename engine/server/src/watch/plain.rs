@@ -36,6 +36,11 @@ impl Plain {
         self.updates
     }
 
+    /// When it began.
+    pub(super) fn start(&self) -> Instant {
+        self.start
+    }
+
     /// When [`Plain::on_time`] has something to print next.
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.every_update).then(|| self.line.0 + LINE_INTERVAL)
@@ -95,50 +100,6 @@ impl Plain {
                 writeln!(out)
             }
             None => writeln!(out, "the book is not in step"),
-        }
-    }
-
-    /// Prints the summary.
-    pub(super) fn finish(
-        &self,
-        subscriber: &Subscriber,
-        options: &WatchOptions,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let counters = subscriber.counters();
-        let seconds = self.start.elapsed().as_secs_f64();
-        writeln!(
-            out,
-            "\n{} over {seconds:.1} s from {}",
-            options.symbol.to_upper(),
-            options.url
-        )?;
-        for (name, count) in [
-            ("depth updates", counters.depth_updates),
-            ("best bid/ask", counters.best_bid_asks),
-            ("trades", counters.trades),
-        ] {
-            writeln!(out, "  {name:<15} {count:>9}  {:.1}/s", count as f64 / seconds)?;
-        }
-        for (name, count) in [
-            ("gaps", counters.gaps),
-            ("resyncs", counters.resyncs),
-            ("reconnects", counters.reconnects),
-        ] {
-            writeln!(out, "  {name:<15} {count:>9}")?;
-        }
-        let book = subscriber.book();
-        if let Some(instrument) = subscriber.instrument().filter(|_| book.is_loaded()) {
-            writeln!(out, "  last update id  {}", book.last_id())?;
-            writeln!(out, "  book            {}", Best { book, instrument })?;
-        }
-        match subscriber.latency().report() {
-            Ok(latency) => {
-                let [p50, p99, max] = [latency.p50_us, latency.p99_us, latency.max_us].map(Latency);
-                let basis = latency.basis;
-                writeln!(out, "  latency         p50 {p50}  p99 {p99}  max {max}  {basis}")
-            }
-            Err(none) => writeln!(out, "  latency         {none}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One run of `watch`: subscribe, print, end, and say how it went.
+//! One run of `watch` in plain lines, and how a run of either kind ends: what is said, and the exit code.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +7,27 @@ use std::time::{Duration, Instant};
 use depthcast_client::{ClientError, Event, Subscriber};
 
 use super::plain::Plain;
+use super::record::{RecordError, Recorder};
+use super::summary::{self, Watched};
 use super::{EXIT_CONNECTION, EXIT_MARKET, EXIT_OK, WatchOptions, exit_code};
 
 /// How long to wait for an event before looking at Ctrl-C again: short for a person.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// What is said when the ids of a market that is recorded go back.
+pub(super) const EPOCH_ENDS_RECORDING: &str =
+    "the market has begun anew at lower ids: the recording ends before that, a capture holds one history";
+
 /// Why watching ended.
-enum End {
+pub(super) enum End {
     /// Ctrl-C.
     Stopped,
     /// The duration is over. `lost` is why there was no book in step by then, after a connection was lost.
     TimeUp { lost: Option<ClientError> },
     /// A fault of the server or of its data.
     Failed(ClientError),
+    /// What was received could not be kept.
+    NotRecorded(RecordError),
     /// Whoever read the output has gone, as `head` does: there is nobody to tell.
     Unread,
 }
@@ -27,6 +35,12 @@ enum End {
 impl From<ClientError> for End {
     fn from(error: ClientError) -> End {
         End::Failed(error)
+    }
+}
+
+impl From<RecordError> for End {
+    fn from(error: RecordError) -> End {
+        End::NotRecorded(error)
     }
 }
 
@@ -43,32 +57,92 @@ pub(super) fn watch(
     out: &mut dyn Write,
     errors: &mut dyn Write,
 ) -> i32 {
-    let mut subscriber = match Subscriber::connect(options.subscriber_options()) {
-        Ok(subscriber) => subscriber,
-        Err(error) => {
-            report(errors, &with_advice(&error));
-            return exit_code(error.fault());
-        }
+    let (mut subscriber, recorder) = match begin(options, errors) {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
     let mut plain = Plain::new(options, Instant::now());
-    let (Ok(end) | Err(end)) = follow(options, &mut subscriber, &mut plain, stop, out, errors);
+    let recording = recorder.as_ref();
+    let (Ok(end) | Err(end)) = follow(options, &mut subscriber, recording, &mut plain, stop, out, errors);
     // Before the server has told the symbol's precision there is nothing to sum up.
     if !matches!(end, End::Unread) && subscriber.instrument().is_some() {
+        let watched = Watched {
+            symbol: options.symbol,
+            url: &options.url,
+            elapsed: plain.start().elapsed(),
+        };
         // Should the reader be gone by now, only the summary is lost.
-        let _ = plain.finish(&subscriber, options, out);
+        let _ = summary::print(&subscriber, &watched, out);
     }
+    let recorded = match end {
+        // Its reason is told below.
+        End::NotRecorded(_) => EXIT_OK,
+        _ => finish_recording(recorder, options, out, errors),
+    };
     subscriber.close();
     let Some((sentence, code)) = verdict(&end, options, plain.updates()) else {
-        return EXIT_OK;
+        return recorded;
     };
     report(errors, &sentence);
     code
+}
+
+/// Connects, and opens the recording that is asked for. The error is an exit code, and its reason has been said.
+pub(super) fn begin(
+    options: &WatchOptions,
+    errors: &mut dyn Write,
+) -> Result<(Subscriber, Option<Recorder>), i32> {
+    if let Some(path) = &options.record {
+        // Before anybody is asked for anything.
+        Recorder::check(path).map_err(|error| refuse(&error, errors))?;
+    }
+    let subscription = options.subscriber_options();
+    let cadence = subscription.depth_cadence();
+    let mut subscriber = Subscriber::connect(subscription).map_err(|error| {
+        report(errors, &with_advice(&error));
+        exit_code(error.fault())
+    })?;
+    let Some(path) = &options.record else {
+        return Ok((subscriber, None));
+    };
+    let recorder = Recorder::create(path, cadence).map_err(|error| refuse(&error, errors))?;
+    subscriber.set_tap(recorder.tap());
+    Ok((subscriber, Some(recorder)))
+}
+
+/// Closes the recording and says what it has; the exit code.
+pub(super) fn finish_recording(
+    recorder: Option<Recorder>,
+    options: &WatchOptions,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> i32 {
+    let (Some(recorder), Some(path)) = (recorder, &options.record) else {
+        return EXIT_OK;
+    };
+    match recorder.finish() {
+        Ok(recorded) => {
+            let path = path.display();
+            let _ = match recorded.lines {
+                0 => writeln!(out, "  recorded        nothing, so there is no {path}"),
+                lines => writeln!(out, "  recorded        {lines} lines in {path}"),
+            };
+            EXIT_OK
+        }
+        Err(error) => refuse(&error, errors),
+    }
+}
+
+fn refuse(error: &RecordError, errors: &mut dyn Write) -> i32 {
+    report(errors, &error.to_string());
+    error.exit_code()
 }
 
 /// Prints events until an end.
 fn follow(
     options: &WatchOptions,
     subscriber: &mut Subscriber,
+    recorder: Option<&Recorder>,
     plain: &mut Plain,
     stop: &AtomicBool,
     out: &mut dyn Write,
@@ -76,6 +150,7 @@ fn follow(
 ) -> Result<End, End> {
     let deadline = options.duration.map(|duration| Instant::now() + duration);
     let mut lost = None;
+    let mut epoch_told = false;
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
@@ -96,6 +171,10 @@ fn follow(
             Some(Event::Synced { .. }) => lost = None,
             _ => {}
         }
+        let recorded = recorder.map(Recorder::state).transpose()?.unwrap_or_default();
+        if recorded.ended_at_epoch && !std::mem::replace(&mut epoch_told, true) {
+            report(errors, EPOCH_ENDS_RECORDING);
+        }
         plain.on_time(subscriber, Instant::now(), out)?;
         out.flush()?;
     }
@@ -103,10 +182,11 @@ fn follow(
 }
 
 /// What to say at the end, and the exit code; `None` when all was well.
-fn verdict(end: &End, options: &WatchOptions, updates: u64) -> Option<(String, i32)> {
+pub(super) fn verdict(end: &End, options: &WatchOptions, updates: u64) -> Option<(String, i32)> {
     match end {
         End::Stopped | End::Unread => None,
         End::Failed(error) => Some((with_advice(error), exit_code(error.fault()))),
+        End::NotRecorded(error) => Some((error.to_string(), error.exit_code())),
         End::TimeUp { lost: Some(error) } => {
             let sentence = format!("the connection was still lost when the time was up: {error}");
             Some((sentence, EXIT_CONNECTION))
@@ -124,7 +204,7 @@ fn verdict(end: &End, options: &WatchOptions, updates: u64) -> Option<(String, i
 }
 
 /// The error, and what to do about it where that is known.
-fn with_advice(error: &ClientError) -> String {
+pub(super) fn with_advice(error: &ClientError) -> String {
     match error {
         ClientError::Connect { .. } => {
             format!("{error}; start the engine with `depthcast serve`, or name another server with --url")
@@ -134,6 +214,6 @@ fn with_advice(error: &ClientError) -> String {
 }
 
 /// Prints a sentence; with standard error gone there is no place left to say so.
-fn report(errors: &mut dyn Write, sentence: &str) {
+pub(super) fn report(errors: &mut dyn Write, sentence: &str) {
     let _ = writeln!(errors, "depthcast watch: {sentence}");
 }

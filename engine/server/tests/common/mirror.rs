@@ -31,6 +31,16 @@ impl Mirror {
         self.id
     }
 
+    /// The best levels of each side, best first.
+    pub fn top(&self, levels_max: usize) -> [Vec<Level>; 2] {
+        let [bids, asks] = &self.sides;
+        let level = |(price, qty): (&i64, &i64)| (*price, *qty);
+        [
+            bids.iter().rev().map(level).take(levels_max).collect(),
+            asks.iter().map(level).take(levels_max).collect(),
+        ]
+    }
+
     /// Applies an event by the public rules: one that is not newer is dropped (false), the first one contains the next
     /// id, and the others begin with it. Anything else panics.
     pub fn apply(&mut self, first_id: u64, last_id: u64, levels: &[Vec<Level>; 2]) -> bool {

@@ -1,0 +1,27 @@
+//! A look at everything that a subscriber receives, in the order of reception and before it is judged: what a recording
+//! is made of.
+
+use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Trade};
+use depthcast_market::instrument::Instrument;
+
+/// One thing that was received.
+#[derive(Clone, Copy, Debug)]
+pub enum Received<'a> {
+    /// A depth update, whether the book will take it, keep it waiting, or hold it already.
+    Depth {
+        /// The update.
+        update: &'a DepthUpdate,
+        /// It is the first of its connection. Only there may ids go back: the server has begun anew.
+        is_first_of_connection: bool,
+    },
+    /// Best bid and ask.
+    BestBidAsk(&'a BestBidAsk),
+    /// A trade; those of one message come one after the other.
+    Trade(&'a Trade),
+    /// A snapshot over REST, one that is too old included.
+    Snapshot(&'a BookSnapshot),
+}
+
+/// Is called with the receive time (microseconds since the Unix epoch in this host's clock), whose mantissas they are,
+/// and what was received. It is called between reads of the socket, so it must not take long.
+pub type Tap = Box<dyn FnMut(i64, &Instrument, Received<'_>) + Send>;
