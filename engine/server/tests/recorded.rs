@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
 
+use common::goodbye::shutdown_time;
 use common::market::{Kind, Line, capture, recorded};
 use common::raw::{settings, start};
 use common::replay::{Done, REPLAY_PATIENCE, to_the_end};
@@ -105,13 +106,16 @@ fn an_engine_that_ends_with_its_capture_says_everything_first() {
         let mut last = [None, None].map(|_: Option<()>| String::new());
         loop {
             match subscriber.message() {
+                Message::Text(text) if shutdown_time(text).is_some() => {
+                    let Message::Close(code, _) = subscriber.message() else {
+                        panic!("no close behind its announcement");
+                    };
+                    closed.send(code).expect("the test is waiting");
+                    return last;
+                }
                 Message::Text(text) => {
                     let place = usize::from(text.starts_with(r#"{"lastUpdateId""#));
                     last[place] = text.to_string();
-                }
-                Message::Close(code, _) => {
-                    closed.send(code).expect("the test is waiting");
-                    return last;
                 }
                 other => panic!("{other:?}"),
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use common::capture_file::CaptureText;
 use common::expected::merged_events;
+use common::goodbye::{ENDING, shutdown_time};
 use common::market::{DepthJson, Kind, capture, recorded};
 use common::raw::{PATIENCE, http_get, settings, start};
 use common::scratch::Scratch;
@@ -282,7 +283,9 @@ fn an_engine_that_ends_at_once_closes_with_a_reason() {
     let mut subscriber = Subscriber::open(engine.address(), "/ws/btcusdt@trade");
     let address = engine.address();
     engine.stop(true);
-    assert_eq!(subscriber.message(), Message::Close(1001, "the engine is ending"));
+    let announced = shutdown_time(subscriber.message().text());
+    assert!(announced.is_some(), "an event before the close");
+    assert_eq!(subscriber.message(), Message::Close(ENDING.0, ENDING.1));
     let refused = TcpStream::connect(address).expect_err("nobody listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }

@@ -5,6 +5,7 @@
 pub mod common;
 
 use common::capture_file::CaptureText;
+use common::goodbye::shutdown_time;
 use common::program::Program;
 use common::raw::{settings, start};
 use common::scratch::Scratch;
@@ -143,10 +144,11 @@ fn an_engine_that_ends_says_so_behind_its_last_event() {
         "websockets_client.py",
         &["until-closed", &base, "/ws/btcusdt@depth@100ms"],
     );
-    let (end, events) = lines(&got)
-        .split_last()
-        .map(|(end, events)| (*end, events.to_vec()))
-        .unwrap();
+    let got = lines(&got);
+    let [events @ .., announced, end] = &got[..] else {
+        panic!("{got:?} end without a goodbye");
+    };
     assert_eq!(events, market.depths);
-    assert_eq!(end, "1001 the engine is ending");
+    assert!(shutdown_time(announced).is_some(), "{announced}");
+    assert_eq!(*end, "1001 the engine is ending");
 }

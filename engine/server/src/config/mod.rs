@@ -42,6 +42,10 @@ pub struct Settings {
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
 
+    /// Also listen beyond loopback: whoever reaches the host then reaches the engine, without encryption or login.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub allow_remote: Option<bool>,
+
     /// Worker threads, each with its own share of the connections. [default: one for each core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
@@ -135,6 +139,12 @@ pub enum ConfigError {
         "--listen {0:?} is no address of this host: it takes HOST:PORT, as 127.0.0.1:9443 or localhost:0"
     )]
     Listen(String),
+    /// An address that others than this host reach, which nobody allowed.
+    #[error(
+        "--listen {0} is not loopback: whoever reaches this host could subscribe, without encryption or login; \
+         give --allow-remote as well if that is meant"
+    )]
+    Remote(SocketAddr),
     /// A number outside its range.
     #[error("--{name} is {value}; it takes {low} to {high}")]
     Range {
@@ -176,6 +186,7 @@ impl Settings {
                 self.feed
             },
             listen: self.listen.or(below.listen),
+            allow_remote: self.allow_remote.or(below.allow_remote),
             workers: self.workers.or(below.workers),
             connections_per_worker: self.connections_per_worker.or(below.connections_per_worker),
             streams_per_connection: self.streams_per_connection.or(below.streams_per_connection),
@@ -196,7 +207,10 @@ impl Settings {
         let bytes = |name, value: usize| in_range(name, value as u64, 4096, 1 << 32).map(|n| n as usize);
         Ok(Config {
             feed: FeedOptions::parse(&self.feed)?,
-            listen: resolve(self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?,
+            listen: listen_address(
+                self.listen.as_deref().unwrap_or(LISTEN_DEFAULT),
+                self.allow_remote.unwrap_or(false),
+            )?,
             workers: in_range(
                 "workers",
                 self.workers.unwrap_or(cores) as u64,
@@ -237,6 +251,16 @@ fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Err
         OneOrMore::One(url) => vec![url],
         OneOrMore::More(urls) => urls,
     })
+}
+
+/// The address to listen on: one that only this host reaches, unless others may as well.
+fn listen_address(listen: &str, allow_remote: bool) -> Result<SocketAddr, ConfigError> {
+    let address = resolve(listen)?;
+    if allow_remote || address.ip().to_canonical().is_loopback() {
+        Ok(address)
+    } else {
+        Err(ConfigError::Remote(address))
+    }
 }
 
 /// The first address of `HOST:PORT`.
@@ -315,6 +339,33 @@ mod tests {
             nowhere.contains("\"9443\"") && nowhere.contains("HOST:PORT"),
             "{nowhere}"
         );
+        for remote in ["0.0.0.0:9443", "[::]:9443", "192.0.2.1:9443"] {
+            let refused = |allow_remote| Settings {
+                listen: Some(remote.into()),
+                allow_remote,
+                ..capture()
+            };
+            let text = error(refused(None));
+            assert!(
+                text.starts_with(&format!("--listen {remote} is not loopback"))
+                    && text.contains("--allow-remote"),
+                "{text}"
+            );
+            assert_eq!(error(refused(Some(false))), text);
+            assert!(refused(Some(true)).check(1).is_ok());
+        }
+        for own in [
+            "127.0.0.1:9443",
+            "127.8.0.1:0",
+            "[::1]:9443",
+            "[::ffff:127.0.0.1]:9443",
+        ] {
+            let settings = Settings {
+                listen: Some(own.into()),
+                ..capture()
+            };
+            assert!(settings.check(1).is_ok(), "{own}");
+        }
         assert_eq!(
             error(Settings {
                 workers: Some(0),

@@ -173,7 +173,7 @@ impl Fanout {
             left -= frame.len();
         }
         if let Some(rest) = torn {
-            member.prefix.get_or_insert_default().push_torn(rest);
+            member.prefix.get_or_insert_default().push_due(rest);
         }
         log.advance(std::mem::replace(&mut member.cursor, cursor), cursor);
 

@@ -105,15 +105,23 @@ impl Fanout {
         Ok(())
     }
 
-    /// Forgets what the member is owed, except the rest of a frame that was begun, takes its topics away, and queues
-    /// `last` as the final bytes: the close of a connection that is given up.
+    /// Queues the first bytes of all of a connection, which everything later makes sense behind only: they are sent even
+    /// if the member is abandoned. The member must be owed nothing yet.
+    pub fn queue_first(&mut self, id: MemberId, first: Bytes) {
+        debug_assert!(self.is_drained(id));
+        self.members[id].prefix.get_or_insert_default().push_due(first);
+        self.relist_to_visit(id);
+    }
+
+    /// Forgets what the member is owed, except the rest of a frame that was begun and [`Fanout::queue_first`], takes its
+    /// topics away, and queues `last` as the final bytes: the close of a connection that is given up.
     pub fn abandon(&mut self, id: MemberId, last: Bytes) {
         let cursor = self.members[id].cursor;
         let group = self.members[id].group;
         let end = self.groups[group].log().end();
         self.groups[group].log_mut().advance(cursor, end);
         self.members[id].cursor = end;
-        self.members[id].prefix = self.members[id].prefix.take().and_then(Prefix::into_torn);
+        self.members[id].prefix = self.members[id].prefix.take().and_then(Prefix::into_due);
         self.leave(id);
         self.enter(id, EMPTY_GROUP);
         self.queue_unbounded(id, last);

@@ -15,8 +15,9 @@ const FRAME_COST: usize = 80;
 pub(super) struct Prefix {
     frames: VecDeque<Bytes>,
     bytes: usize,
-    /// The front is the rest of a frame whose beginning the peer already has: it must be sent before anything else.
-    front_is_torn: bool,
+    /// The front must be sent whatever is forgotten: the rest of a frame whose beginning the peer already has, or what
+    /// everything else on its connection comes after.
+    front_is_due: bool,
 }
 
 impl Prefix {
@@ -41,17 +42,17 @@ impl Prefix {
         }
     }
 
-    /// Puts the rest of a frame that was begun at the front. The prefix must be empty: a frame can only be begun when
-    /// nothing was owed before it.
-    pub(super) fn push_torn(&mut self, rest: Bytes) {
-        debug_assert!(self.is_empty() && !rest.is_empty());
-        self.push(rest);
-        self.front_is_torn = true;
+    /// Puts at the front what must be sent in any case. The prefix must be empty: a frame can only be begun when nothing
+    /// was owed before it.
+    pub(super) fn push_due(&mut self, due: Bytes) {
+        debug_assert!(self.is_empty() && !due.is_empty());
+        self.push(due);
+        self.front_is_due = true;
     }
 
-    /// Forgets all but the rest of a frame that was begun; None when none was.
-    pub(super) fn into_torn(mut self: Box<Self>) -> Option<Box<Self>> {
-        if !self.front_is_torn {
+    /// Forgets all but what must be sent in any case; None when nothing must.
+    pub(super) fn into_due(mut self: Box<Self>) -> Option<Box<Self>> {
+        if !self.front_is_due {
             return None;
         }
         self.frames.truncate(1);
@@ -78,14 +79,14 @@ impl Prefix {
                 if written > 0 {
                     front.advance(written);
                     self.bytes -= written;
-                    self.front_is_torn = true;
+                    self.front_is_due = true;
                 }
                 return 0;
             }
             written -= front.len();
             self.bytes -= front.len();
             self.frames.pop_front();
-            self.front_is_torn = false;
+            self.front_is_due = false;
         }
         written
     }
@@ -104,15 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_torn_frame_survives_when_the_rest_is_forgotten() {
+    fn only_what_is_due_survives_when_the_rest_is_forgotten() {
         assert!(
-            of(&["first", "second"]).into_torn().is_none(),
+            of(&["first", "second"]).into_due().is_none(),
             "an untouched frame is not torn"
         );
 
         let mut prefix = of(&["first", "second"]);
         assert_eq!(prefix.consume(2), 0);
-        let mut torn = prefix.into_torn().expect("a begun frame");
+        let mut torn = prefix.into_due().expect("a begun frame");
         assert_eq!(torn.bytes(), 3);
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(torn.gather(&mut slices), (1, 3));
@@ -120,10 +121,10 @@ mod tests {
         assert_eq!(torn.consume(10), 7);
         assert!(torn.is_empty());
         torn.push(Bytes::from_static(b"third"));
-        assert!(torn.into_torn().is_none());
+        assert!(torn.into_due().is_none());
 
         let mut rest = Box::new(Prefix::default());
-        rest.push_torn(Bytes::from_static(b"rest"));
-        assert!(rest.into_torn().is_some());
+        rest.push_due(Bytes::from_static(b"rest"));
+        assert!(rest.into_due().is_some());
     }
 }

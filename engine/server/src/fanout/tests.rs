@@ -37,6 +37,7 @@ enum Step {
     },
     Reconnect {
         member: u32,
+        is_answered: bool,
     },
 }
 
@@ -49,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (member.clone(), 0usize..100).prop_map(|(member, bytes)| Step::Room { member, bytes }),
         6 => (0usize..8).prop_map(|visits| Step::Flush { visits }),
         1 => member.clone().prop_map(|member| Step::Abandon { member }),
-        1 => member.prop_map(|member| Step::Reconnect { member }),
+        1 => (member, any::<bool>()).prop_map(|(member, is_answered)| Step::Reconnect { member, is_answered }),
     ]
 }
 
@@ -86,6 +87,8 @@ impl Wire for Sockets {
 struct Expected {
     topics: BTreeSet<usize>,
     frames: Vec<Bytes>,
+    /// The first frame comes in any case.
+    is_answered: bool,
     abandoned: bool,
 }
 
@@ -199,15 +202,22 @@ impl World {
                 self.drain_events();
             }
             Step::Abandon { member } => self.abandon(member),
-            Step::Reconnect { member } => {
+            Step::Reconnect { member, is_answered } => {
                 self.check(member, false);
                 self.fanout.remove(member);
                 self.connect(member);
+                if is_answered {
+                    let first = self.frame(9);
+                    self.fanout.queue_first(member, first.clone());
+                    let expected = self.expected.get_mut(&member).unwrap();
+                    expected.frames.push(first);
+                    expected.is_answered = true;
+                }
             }
         }
     }
 
-    /// After this the member is owed the rest of a begun frame and the last one, and nothing else.
+    /// After this the member is owed its first bytes or the rest of a begun frame, the last one, and nothing else.
     fn abandon(&mut self, member: u32) {
         let last = self.frame(7);
         let expected = self.expected.get_mut(&member).unwrap();
@@ -215,15 +225,17 @@ impl World {
             return;
         }
         let mut sent = self.sockets.0[&member].got.len();
-        let mut begun = 0;
+        let mut kept = 0;
         for frame in &expected.frames {
             if sent == 0 {
                 break;
             }
             sent = sent.saturating_sub(frame.len());
-            begun += 1;
+            kept += 1;
         }
-        expected.frames.truncate(begun);
+        expected
+            .frames
+            .truncate(kept.max(usize::from(expected.is_answered)));
         expected.frames.push(last.clone());
         expected.topics.clear();
         self.fanout.abandon(member, last);

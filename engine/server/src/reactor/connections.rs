@@ -18,6 +18,7 @@ use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
 use crate::os::net;
+use crate::session::ending::Goodbye;
 use crate::session::{EndCause, Next, Session, SessionLimits, Turn};
 
 /// Memory that frames of one connection's own may take before nothing more is read from it: a client that asks faster
@@ -56,17 +57,6 @@ struct Sweep {
     next: u32,
     /// Keys from here on had never been given when the round began.
     end: u32,
-}
-
-/// How all connections are closed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Goodbye {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
-    /// Without what they are owed; else after it.
-    pub(super) at_once: bool,
-    /// Also those that have not become subscribers: the worker ends.
-    pub(super) is_last: bool,
 }
 
 /// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
@@ -313,10 +303,11 @@ impl Connections {
         true
     }
 
-    /// Begins to close every connection. A round that is under way is given up for it.
-    pub(super) fn begin_sweep(&mut self, sweep: Goodbye) {
+    /// Begins to close every subscriber and, when the engine ends, every connection. A round that is under way is given up
+    /// for it.
+    pub(super) fn begin_sweep(&mut self, goodbye: Goodbye) {
         self.sweep = Some(Sweep {
-            goodbye: sweep,
+            goodbye,
             next: 0,
             end: self.slab.key_end(),
         });
@@ -334,7 +325,7 @@ impl Connections {
         };
         let stop = end.min(next.saturating_add(count));
         for id in next..stop {
-            self.sweep_one(id, goodbye);
+            self.sweep_one(id, &goodbye);
         }
         if stop < end {
             self.sweep = Some(Sweep {
@@ -345,33 +336,35 @@ impl Connections {
         }
     }
 
-    fn sweep_one(&mut self, id: u32, goodbye: Goodbye) {
+    fn sweep_one(&mut self, id: u32, goodbye: &Goodbye) {
         let Some(connection) = self.slab.get(id) else {
             return;
         };
-        if !connection.session.is_open() {
-            if goodbye.is_last && !connection.is_finishing {
-                self.drop_connection(id);
-            }
-        } else if goodbye.at_once {
-            self.give_up(id, goodbye.code, goodbye.reason, EndCause::Engine);
-        } else {
-            self.say_goodbye(id, goodbye.code, goodbye.reason);
+        if connection.session.is_open() {
+            self.say_goodbye(id, goodbye);
+        } else if goodbye.shutdown_us.is_some() && !connection.is_finishing {
+            self.drop_connection(id);
         }
     }
 
-    fn say_goodbye(&mut self, id: u32, code: u16, reason: &str) {
-        let next = self.with_session(id, |session, turn| session.say_goodbye(code, reason, turn));
+    fn say_goodbye(&mut self, id: u32, goodbye: &Goodbye) {
+        let next = self.with_session(id, |session, turn| session.say_goodbye(goodbye, turn));
         self.carry_out(id, next);
     }
 
     /// Closes everybody who receives a topic, after all that it is owed.
-    pub(super) fn close_topic(&mut self, token: TopicToken, code: u16, reason: &str) {
+    pub(super) fn close_topic(&mut self, token: TopicToken, code: u16, reason: &'static str) {
         let Some(topic) = self.topics.find(token) else {
             return;
         };
+        let goodbye = Goodbye {
+            code,
+            reason,
+            at_once: false,
+            shutdown_us: None,
+        };
         for id in self.fanout.members_of(topic) {
-            self.say_goodbye(id, code, reason);
+            self.say_goodbye(id, &goodbye);
         }
     }
 
@@ -393,7 +386,15 @@ impl Connections {
                 Ok(()) => Next::Continue,
                 Err(error) => session.on_bound(&error, turn),
             },
-            Err(reason) => session.say_goodbye(CloseCode::TRY_AGAIN_LATER, reason, turn),
+            Err(reason) => session.say_goodbye(
+                &Goodbye {
+                    code: CloseCode::TRY_AGAIN_LATER,
+                    reason,
+                    at_once: false,
+                    shutdown_us: None,
+                },
+                turn,
+            ),
         });
         self.carry_out(id, next);
     }

@@ -26,6 +26,10 @@ pub(super) struct Owner<'a> {
 }
 
 impl Host for Owner<'_> {
+    fn answer(&mut self, head: Bytes) {
+        self.fanout.queue_first(self.id, head);
+    }
+
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
         self.fanout.queue(self.id, frame)
     }

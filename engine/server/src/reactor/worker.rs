@@ -12,14 +12,15 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
-use super::connections::{Connections, Goodbye};
+use super::connections::Connections;
 use super::counters::Counters;
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
-use crate::os::clock::Clock;
+use crate::os::clock::{self, Clock};
 use crate::os::{cpu, net};
+use crate::session::ending::Goodbye;
 use crate::session::{SessionLimits, TICK_MS};
 
 const LISTENER: Token = Token(usize::MAX);
@@ -318,7 +319,7 @@ impl Worker {
                             code: CloseCode::SERVICE_RESTART,
                             reason,
                             at_once: false,
-                            is_last: false,
+                            shutdown_us: None,
                         });
                     }
                 }
@@ -349,7 +350,7 @@ impl Worker {
             code: CloseCode::GOING_AWAY,
             reason: "the engine is ending",
             at_once,
-            is_last: true,
+            shutdown_us: Some(clock::wall_us()),
         });
         // Nobody new: connections that the kernel has accepted meanwhile are refused when the listener goes.
         let _ = self.poll.registry().deregister(&mut self.listener);

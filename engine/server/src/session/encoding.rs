@@ -45,6 +45,21 @@ impl Encoding {
         matches!(self, Encoding::Json { combined: true, .. })
     }
 
+    /// The event that announces the engine's end, at `at_us` (wall-clock time, microseconds): JSON whatever the format,
+    /// in the unit and the wrapping of the connection's events.
+    pub fn shutdown_event(self, at_us: i64) -> String {
+        let time = match self {
+            Encoding::Json { time_unit, .. } => time_unit.from_micros(at_us),
+            Encoding::Sbe => at_us,
+        };
+        let event = format!(r#"{{"e":"serverShutdown","E":{time}}}"#);
+        if self.is_combined() {
+            format!(r#"{{"stream":"!serverShutdown","data":{event}}}"#)
+        } else {
+            event
+        }
+    }
+
     /// The same with events wrapped or not; SBE stays as it is.
     #[must_use]
     pub fn with_combined(self, combined: bool) -> Encoding {

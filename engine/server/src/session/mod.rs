@@ -2,14 +2,15 @@
 //! through [`Host`]. It knows HTTP, WebSocket and control requests; sockets, groups and books it does not.
 
 pub mod encoding;
+pub mod ending;
+mod handshake;
 mod requests;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
-use depthcast_wire::http::{self, HttpError, UpgradeRequest};
+use depthcast_wire::http;
 use depthcast_wire::stream::StreamName;
-use depthcast_wire::target::{SubscriberTarget, TargetKind};
 use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role};
 
 use crate::fanout::FanoutError;
@@ -50,6 +51,8 @@ pub struct SessionLimits {
 
 /// What a session asks of whoever owns sockets, groups and the table of streams.
 pub trait Host {
+    /// Queues the answer to an upgrade, the first bytes of all: they are sent even if the connection is abandoned.
+    fn answer(&mut self, head: Bytes);
     /// Queues bytes for this connection alone.
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError>;
     /// Sets the streams of this connection, replacing those it had. With `with_snapshots` each depth stream that is new
@@ -67,8 +70,8 @@ pub trait Host {
     fn streams(&self) -> Vec<StreamName>;
     /// The number of the history that the feed is in, once it has begun one.
     fn epoch(&self) -> Option<u64>;
-    /// Ends the market data of this connection at once, forgets what it is owed except the rest of a begun frame, and
-    /// queues `last`.
+    /// Ends the market data of this connection at once, forgets what it is owed except the answer to the upgrade and
+    /// the rest of a begun frame, and queues `last`.
     fn abandon(&mut self, last: Bytes);
 }
 
@@ -278,113 +281,11 @@ impl Session {
         self.send(&ws::server_frame(Opcode::Ping, b""), turn)
     }
 
-    /// Ends the connection from our side: what it is owed is forgotten, `reason` is sent as a Close.
-    pub fn give_up(
-        &mut self,
-        code: u16,
-        reason: &str,
-        cause: EndCause,
-        turn: &mut Turn<'_, impl Host>,
-    ) -> Next {
-        if self.is_closing() {
-            return Next::Continue;
-        }
-        if !self.is_open() {
-            self.end_cause = Some(cause);
-            return Next::Drop;
-        }
-        let mut close = Vec::new();
-        ws::write_close(&mut close, code, reason, None);
-        turn.host.abandon(close.into());
-        self.end(cause, turn.now + turn.limits.close_ticks)
-    }
-
-    /// Ends the connection from our side after all that it is owed, then `reason` as a Close.
-    pub fn say_goodbye(&mut self, code: u16, reason: &str, turn: &mut Turn<'_, impl Host>) -> Next {
-        if self.is_open() {
-            self.close(code, reason, EndCause::Engine, turn)
-        } else {
-            Next::Continue
-        }
-    }
-
     /// Our last byte was written: only the peer's is awaited.
     pub fn on_all_said(&mut self, now: u32, limits: &SessionLimits) {
         if self.is_closing() {
             self.due = self.due.min(now + limits.close_ticks);
         }
-    }
-
-    fn on_head(&mut self, buffer: Vec<u8>, turn: &mut Turn<'_, impl Host>) -> Next {
-        let head = match http::parse_request(&buffer) {
-            Ok(Some(head)) => head,
-            Ok(None) => {
-                self.phase = Phase::Handshake(buffer);
-                return Next::Continue;
-            }
-            Err(error) => return self.refuse_http(&error, turn),
-        };
-        let target = match SubscriberTarget::parse(head.target) {
-            Ok(TargetKind::Subscriber(target)) if !target.echo || turn.limits.echo => target,
-            Ok(_) => {
-                self.phase = Phase::Handshake(buffer);
-                return Next::HandOff;
-            }
-            Err(error) => {
-                let mut answer = Vec::new();
-                http::write_error(&mut answer, 400, "Bad Request", &[], &format!("{error}\n"));
-                return self.refuse(answer, EndCause::HandshakeRefused, turn);
-            }
-        };
-        let accept_key = match head.upgrade() {
-            UpgradeRequest::Valid { accept_key } => accept_key,
-            UpgradeRequest::Invalid(error) => return self.refuse_http(&error, turn),
-            UpgradeRequest::Absent => {
-                return self.refuse_http(&HttpError::UpgradeRequired, turn);
-            }
-        };
-        let rest = buffer[head.head_len..].to_vec();
-        self.open(&target, &accept_key, &rest, turn)
-    }
-
-    fn open(
-        &mut self,
-        target: &SubscriberTarget,
-        accept_key: &str,
-        rest: &[u8],
-        turn: &mut Turn<'_, impl Host>,
-    ) -> Next {
-        self.phase = Phase::Open;
-        self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
-        self.is_echo = target.echo;
-        self.with_snapshots = target.snapshot;
-        self.due = turn.now + turn.limits.ping_ticks;
-        let mut answer = Vec::new();
-        let epoch = turn.host.epoch().map(|id| id.to_string());
-        let header = epoch.as_deref().map(|id| (EPOCH_HEADER, id));
-        http::write_switching_protocols(&mut answer, accept_key, header.as_slice());
-        if let Next::Finish = self.send(&answer, turn) {
-            return Next::Finish;
-        }
-        if let Some(ignored) = &target.first_ignored {
-            tracing::debug!(count = target.ignored, first = %ignored, "ignored names in a URL that are no streams");
-        }
-        if !target.streams.is_empty() {
-            if target.streams.len() > turn.limits.streams_max {
-                let reason = format!("more than {} streams on one connection", turn.limits.streams_max);
-                let code = CloseCode::POLICY_VIOLATION;
-                return self.close(code, &reason, EndCause::Protocol, turn);
-            }
-            if let Err(error) = turn
-                .host
-                .set_streams(&target.streams, self.encoding, self.with_snapshots)
-            {
-                // Behind the answer to the upgrade, which is not sent yet.
-                let (code, cause) = bound_reached(&error);
-                return self.close(code, &error.to_string(), cause, turn);
-            }
-        }
-        self.on_frames(&mut &*rest, turn)
     }
 
     fn on_frames(&mut self, input: &mut &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
@@ -446,66 +347,11 @@ impl Session {
         }
     }
 
-    /// Ends the connection after all that it is owed: an answer to the peer's Close, or the end of a conversation in
-    /// which what was said before the fault still counts.
-    fn close(&mut self, code: u16, reason: &str, cause: EndCause, turn: &mut Turn<'_, impl Host>) -> Next {
-        let mut close = Vec::new();
-        ws::write_close(&mut close, code, reason, None);
-        let close = Bytes::from(close);
-        let queued = turn
-            .host
-            .set_streams(&[], self.encoding, false)
-            .and_then(|()| turn.host.send(close.clone()));
-        if queued.is_err() {
-            turn.host.abandon(close);
-        }
-        // What is owed may take as long as a slow consumer is given.
-        let next = self.end(cause, turn.now + turn.limits.lag_ticks);
-        self.phase = Phase::Closing { owes_all: true };
-        next
-    }
-
     fn send(&mut self, frame: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
         match turn.host.send(Bytes::copy_from_slice(frame)) {
             Ok(()) => Next::Continue,
             Err(error) => self.on_bound(&error, turn),
         }
-    }
-
-    /// A bound was reached: the peer's own replies, or a table of the engine.
-    pub fn on_bound(&mut self, error: &FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
-        let (code, cause) = bound_reached(error);
-        self.give_up(code, &error.to_string(), cause, turn)
-    }
-
-    fn refuse_http(&mut self, error: &HttpError, turn: &mut Turn<'_, impl Host>) -> Next {
-        let mut answer = Vec::new();
-        error.write_response(&mut answer);
-        self.refuse(answer, EndCause::HandshakeRefused, turn)
-    }
-
-    fn refuse(&mut self, answer: Vec<u8>, cause: EndCause, turn: &mut Turn<'_, impl Host>) -> Next {
-        if turn.host.send(answer.into()).is_err() {
-            return Next::Drop;
-        }
-        self.end(cause, turn.now + turn.limits.close_ticks)
-    }
-
-    fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
-        self.phase = Phase::Closing { owes_all: false };
-        self.reader = None;
-        self.lagging_since = None;
-        self.due = deadline;
-        self.end_cause.get_or_insert(cause);
-        Next::Finish
-    }
-}
-
-/// Whose fault it is that a bound was reached: the close code and the cause.
-fn bound_reached(error: &FanoutError) -> (u16, EndCause) {
-    match error {
-        FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
-        FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use depthcast_wire::ws::{Close, write_frame};
 
+use super::ending::Goodbye;
 use super::*;
 
 const LIMITS: SessionLimits = SessionLimits {
@@ -12,6 +13,13 @@ const LIMITS: SessionLimits = SessionLimits {
     close_ticks: 10,
     streams_max: 3,
     echo: true,
+};
+
+const GOODBYE: Goodbye = Goodbye {
+    code: 1001,
+    reason: "end",
+    at_once: false,
+    shutdown_us: None,
 };
 
 #[derive(Default)]
@@ -35,6 +43,11 @@ impl Notes {
 }
 
 impl Host for Notes {
+    fn answer(&mut self, head: Bytes) {
+        assert!(self.sent.is_empty(), "the answer comes first");
+        self.sent.extend_from_slice(&head);
+    }
+
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
         match self.full {
             Some(error) => Err(error),
@@ -395,7 +408,7 @@ fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
     session.on_progress(60, &LIMITS);
     assert_eq!(session.on_timer(&mut notes.at(110)), Next::Continue);
     assert_eq!(session.deadline(&LIMITS), 160);
-    assert_eq!(session.say_goodbye(1001, "end", &mut notes.at(120)), Next::Finish);
+    assert_eq!(session.say_goodbye(&GOODBYE, &mut notes.at(120)), Next::Finish);
     session.on_progress(200, &LIMITS);
     assert_eq!(session.on_timer(&mut notes.at(299)), Next::Continue);
     assert_eq!(session.on_timer(&mut notes.at(300)), Next::Drop);
@@ -410,4 +423,45 @@ fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
         30,
         "its time was up: only the close is awaited"
     );
+}
+
+#[test]
+fn the_engines_end_is_told_in_the_terms_of_the_connection() {
+    let raw = r#"{"e":"serverShutdown","E":1700000000123}"#;
+    let raw_micros = r#"{"e":"serverShutdown","E":1700000000123456}"#;
+    for (target, event) in [
+        ("/ws/btcusdt@trade", raw.to_string()),
+        ("/ws?timeUnit=MICROSECOND", raw_micros.to_string()),
+        (
+            "/stream?streams=btcusdt@trade",
+            format!(r#"{{"stream":"!serverShutdown","data":{raw}}}"#),
+        ),
+        (
+            "/stream?timeUnit=microsecond",
+            format!(r#"{{"stream":"!serverShutdown","data":{raw_micros}}}"#),
+        ),
+        ("/sbe/ws/btcusdt@trade", raw_micros.to_string()),
+        ("/echo", String::new()),
+    ] {
+        for at_once in [false, true] {
+            let (mut session, mut notes) = open(target);
+            let goodbye = Goodbye {
+                at_once,
+                shutdown_us: Some(1_700_000_000_123_456),
+                ..GOODBYE
+            };
+            assert_eq!(session.say_goodbye(&goodbye, &mut notes.at(5)), Next::Finish);
+            let mut expected = vec![event.clone(), "[close 1001 end]".to_string()];
+            expected.retain(|message| !message.is_empty());
+            assert_eq!(read(&notes.sent), expected, "{target}");
+            assert_eq!(notes.abandoned, at_once);
+            assert_eq!(session.end_cause(), Some(EndCause::Engine));
+            // Told once.
+            assert_eq!(session.say_goodbye(&goodbye, &mut notes.at(6)), Next::Continue);
+            assert_eq!(read(&notes.sent), expected);
+        }
+    }
+    let (mut session, mut notes) = open("/ws");
+    session.say_goodbye(&GOODBYE, &mut notes.at(5));
+    assert_eq!(read(&notes.sent), ["[close 1001 end]"], "a new epoch is no end");
 }

@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::common::capture_file::CaptureText;
+use crate::common::goodbye::before_goodbye;
 use crate::common::program::{Ended, Program};
 use crate::common::raw::{Raw, http_get};
 use crate::common::scratch::Scratch;
@@ -141,8 +142,7 @@ fn a_capture_that_breaks_off_is_played_up_to_there() {
     let program = Program::serve(&["--feed", &feed]);
     let mut client = Raw::open(program.address(), "/ws/btcusdt@trade");
     let frames = client.frames_to_end();
-    assert_eq!(frames.len(), WHOLE);
-    assert_eq!(frames[WHOLE - 1].close(), Some((1001, "the engine is ending")));
+    assert_eq!(before_goodbye(&frames).0.len(), WHOLE - 1);
     let ended = program.ended(IN_TIME);
     ended.assert_no_panic();
     assert_eq!(ended.code, Some(EXIT_FEED), "{ended:?}");

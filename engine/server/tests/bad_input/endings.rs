@@ -1,10 +1,13 @@
 //! The ends that are not faults: Ctrl-C, and a capture that is over. Every subscriber is told, and keeps what it has.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::common::capture_file::{CaptureText, TextLevel};
+use crate::common::goodbye::{before_goodbye, shutdown_time};
 use crate::common::program::Program;
-use crate::common::raw::{Raw, http_get};
+use crate::common::raw::{PATIENCE, Raw, http_get, settings, start, upgrade_request};
 use crate::common::scratch::Scratch;
 use crate::witness::depth_ids;
 
@@ -29,11 +32,20 @@ fn an_interrupt_closes_everybody_and_ends_well() {
     let scratch = Scratch::new();
     let program = serve(&scratch, &trades(2000), "speed=1");
     let address = program.address();
-    let mut subscribers: Vec<Raw> = (0..20)
-        .map(|_| Raw::open(address, "/stream?streams=btcusdt@trade"))
-        .collect();
+    // Each by its URL, how long its announcement's times are in digits, and whether it is wrapped.
+    let mut subscribers = Vec::new();
+    for _ in 0..5 {
+        for (target, digits, is_wrapped) in [
+            ("/stream?streams=btcusdt@trade", 13, true),
+            ("/ws/btcusdt@trade", 13, false),
+            ("/ws/btcusdt@trade?timeUnit=MICROSECOND", 16, false),
+            ("/sbe/ws/btcusdt@trade", 16, false),
+        ] {
+            subscribers.push((Raw::open(address, target), digits, is_wrapped));
+        }
+    }
     let mut quiet = Raw::open(address, "/ws");
-    for subscriber in &mut subscribers {
+    for (subscriber, _, _) in &mut subscribers {
         subscriber.frame().expect("the market");
     }
     // One that is in the middle of its request, one that reads nothing and never says goodbye.
@@ -43,12 +55,14 @@ fn an_interrupt_closes_everybody_and_ends_well() {
 
     let interrupted_at = Instant::now();
     program.interrupt();
-    for subscriber in &mut subscribers {
+    for (subscriber, digits, is_wrapped) in &mut subscribers {
         let frames = subscriber.frames_to_end();
-        let last = frames.last().expect("a close");
-        assert_eq!(last.close(), Some((1001, "the engine is ending")));
+        let (_, text) = before_goodbye(&frames);
+        let time = shutdown_time(text).expect("just checked").to_string();
+        assert_eq!(time.len(), *digits, "{text}");
+        assert_eq!(text.starts_with(r#"{"stream":"#), *is_wrapped, "{text}");
     }
-    assert_eq!(quiet.closed(), (1001, "the engine is ending".to_string()));
+    assert!(before_goodbye(&quiet.frames_to_end()).0.is_empty());
     drop((subscribers, quiet));
     let ended = program.ended(IN_TIME.saturating_sub(interrupted_at.elapsed()));
     ended.assert_no_panic();
@@ -88,8 +102,7 @@ fn an_engine_that_ends_with_its_capture_delivers_everything_first() {
         std::thread::sleep(Duration::from_millis(700));
         let frames = subscriber.frames_to_end();
         drop(subscriber);
-        let (close, events) = frames.split_last().expect("a close");
-        assert_eq!(close.close(), Some((1001, "the engine is ending")));
+        let (events, _) = before_goodbye(&frames);
         let ids: Vec<(u64, u64)> = events.iter().map(|event| depth_ids(event.text())).collect();
         let all: Vec<(u64, u64)> = (11..11 + EVENTS).map(|id| (id, id)).collect();
         assert!(ids == all, "{} of {EVENTS} events", ids.len());
@@ -146,9 +159,55 @@ fn a_capture_that_is_over_leaves_a_market_that_stands_still() {
     assert!(program.is_running());
     assert_eq!(http_get(program.address(), "/api/v3/depth?symbol=BTCUSDT").0, 200);
     program.interrupt();
-    assert_eq!(subscriber.closed().0, 1001);
+    before_goodbye(&subscriber.frames_to_end());
     drop(subscriber);
     let ended = program.ended(IN_TIME);
     assert!(ended.stdout.contains("the market stands still"), "{ended:?}");
     assert_eq!(ended.code, Some(0));
+}
+
+/// Whoever is upgraded in the very turn in which the engine ends gets the answer to the upgrade before the goodbye, or
+/// nothing at all; never a frame where the answer should be.
+#[test]
+fn an_end_right_behind_a_handshake_does_not_lose_the_answer() {
+    const ROUNDS: usize = 20;
+    const CONNECTIONS: usize = 50;
+    let scratch = Scratch::new();
+    let path = scratch.write("capture", trades(10).as_str());
+    let request = upgrade_request("/ws/btcusdt@trade", "");
+    let mut answered = 0;
+    for round in 0..ROUNDS {
+        let engine = start(settings(&path, "start=100000"));
+        let address = engine.address();
+        let mut sockets: Vec<TcpStream> = (0..CONNECTIONS)
+            .map(|_| TcpStream::connect(address).expect("the engine takes connections"))
+            .collect();
+        let ending = std::thread::spawn(move || {
+            // At another moment of the handshakes in each round.
+            std::thread::sleep(Duration::from_micros(100 * (round * round) as u64));
+            engine.stop(true);
+        });
+        for socket in &mut sockets {
+            // An engine that has ended before takes nothing any more.
+            let _ = socket.write_all(request.as_bytes());
+        }
+        for mut socket in sockets {
+            socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+            let mut got = Vec::new();
+            if let Err(error) = socket.read_to_end(&mut got) {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+            }
+            if got.is_empty() {
+                continue;
+            }
+            answered += 1;
+            let text = String::from_utf8_lossy(&got);
+            assert!(text.starts_with("HTTP/1.1 101 "), "{text:?}");
+            let (_, frames) = text.split_once("\r\n\r\n").expect("a whole answer");
+            assert!(frames.contains(r#"{"e":"serverShutdown","E":"#), "{frames:?}");
+            assert!(frames.ends_with("the engine is ending"), "{frames:?}");
+        }
+        ending.join().expect("the engine's end");
+    }
+    assert!(answered > 0, "the ends came before all handshakes");
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::capture_file::{CaptureText, TextLevel};
+use crate::common::goodbye::before_goodbye;
 use crate::common::program::Program;
 use crate::common::raw::{PATIENCE, Raw, http_get};
 use crate::common::scratch::Scratch;
@@ -97,9 +98,8 @@ impl Run {
 
     /// All payloads of a stream up to the end of the engine, which is orderly.
     fn finish(mut self) -> impl Fn(&str) -> Vec<String> {
-        let mut frames = self.client.frames_to_end();
-        let close = frames.pop().expect("a close");
-        assert_eq!(close.close(), Some((1001, "the engine is ending")));
+        let frames = self.client.frames_to_end();
+        before_goodbye(&frames);
         let ended = self.program.ended(PATIENCE);
         ended.assert_no_panic();
         assert_eq!(
@@ -109,7 +109,8 @@ impl Run {
         );
         move |stream| {
             let start = format!(r#"{{"stream":"{stream}","data":"#);
-            let payloads = frames
+            let (events, _) = before_goodbye(&frames);
+            let payloads = events
                 .iter()
                 .filter_map(|frame| frame.text().strip_prefix(&start));
             payloads

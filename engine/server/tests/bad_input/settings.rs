@@ -81,6 +81,14 @@ fn feeds_and_numbers_that_are_wrong_are_named() {
             &["--feed", "tcp://127.0.0.1:9700", "--feed", "sim:"],
             "\"sim:\" cannot stand beside another feed",
         ),
+        (
+            &["--feed", &feed, "--listen", "0.0.0.0:0"],
+            "--listen 0.0.0.0:0 is not loopback",
+        ),
+        (
+            &["--feed", &feed, "--listen", "[::]:0", "--allow-remote", "false"],
+            "give --allow-remote as well if that is meant",
+        ),
     ] {
         let ended = ended(arguments);
         assert_eq!(ended.code, Some(EXIT_USAGE), "{arguments:?}: {ended:?}");
@@ -148,6 +156,20 @@ fn files_that_are_wrong_are_named_with_the_place() {
     }
 }
 
+#[test]
+fn an_engine_that_may_be_reached_from_elsewhere_is_reached_here_too() {
+    let scratch = Scratch::new();
+    let program = Program::serve(&[
+        "--feed",
+        &capture(&scratch),
+        "--listen",
+        "0.0.0.0:0",
+        "--allow-remote",
+    ]);
+    let address = (std::net::Ipv4Addr::LOCALHOST, program.address().port()).into();
+    assert_eq!(http_get(address, "/api/v3/ping").0, 200);
+}
+
 /// What a file says in kind but wrong in range is named as the flag of the same name.
 #[test]
 fn a_file_is_checked_like_flags_and_flags_win_over_it() {
@@ -184,7 +206,7 @@ fn a_port_in_use_is_the_hosts_fault_and_comes_with_advice() {
         assert!(ended.stderr.starts_with(&start), "{ended:?}");
         assert!(ended.stderr.contains("another program has the port"), "{ended:?}");
     }
-    let ended = ended(&["--feed", &feed, "--listen", "192.0.2.1:0"]);
+    let ended = ended(&["--feed", &feed, "--listen", "192.0.2.1:0", "--allow-remote"]);
     assert_eq!(ended.code, Some(EXIT_HOST), "{ended:?}");
     assert!(
         ended.stderr.contains("this host does not have that address"),

@@ -3,6 +3,7 @@
 pub mod capture_file;
 pub mod expected;
 pub mod follower;
+pub mod goodbye;
 pub mod market;
 pub mod mirror;
 pub mod node;

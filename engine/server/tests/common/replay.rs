@@ -8,6 +8,7 @@ use std::time::Duration;
 use depthcast::engine::Engine;
 use depthcast::reactor::feed::FeedEnd;
 
+use super::goodbye::{ENDING, shutdown_time};
 use super::subscriber::{Message, Subscriber};
 
 /// How long subscribers may take for a whole recording at full speed.
@@ -25,8 +26,8 @@ impl Done {
         let _ = self.0.send(());
         loop {
             match subscriber.message() {
-                Message::Close(code, reason) => {
-                    assert_eq!((code, reason), (1001, "the engine is ending"));
+                Message::Text(text) if shutdown_time(text).is_some() => {
+                    assert_eq!(subscriber.message(), Message::Close(ENDING.0, ENDING.1));
                     return;
                 }
                 message => check(message),

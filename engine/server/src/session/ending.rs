@@ -1,0 +1,117 @@
+//! The end of a connection from our side: at once, behind all that it is owed, or with the engine.
+
+use bytes::Bytes;
+use depthcast_wire::ws::{self, CloseCode, Opcode};
+
+use super::{EndCause, Host, Next, Phase, Session, Turn};
+use crate::fanout::FanoutError;
+
+/// How all subscribers are closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Goodbye {
+    /// The Close's code.
+    pub code: u16,
+    /// The Close's reason.
+    pub reason: &'static str,
+    /// Without what they are owed; else behind it.
+    pub at_once: bool,
+    /// When the engine itself ends: the wall-clock time, microseconds, that subscribers are told in an event before the
+    /// Close.
+    pub shutdown_us: Option<i64>,
+}
+
+impl Session {
+    /// Ends the connection from our side: what it is owed is forgotten, `reason` is sent as a Close.
+    pub fn give_up(
+        &mut self,
+        code: u16,
+        reason: &str,
+        cause: EndCause,
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Next {
+        if self.is_closing() {
+            return Next::Continue;
+        }
+        if !self.is_open() {
+            self.end_cause = Some(cause);
+            return Next::Drop;
+        }
+        turn.host.abandon(close_frame(code, reason));
+        self.end(cause, turn.now + turn.limits.close_ticks)
+    }
+
+    /// Ends a subscriber's connection as all are ended; others are left as they are.
+    pub fn say_goodbye(&mut self, goodbye: &Goodbye, turn: &mut Turn<'_, impl Host>) -> Next {
+        if !self.is_open() {
+            return Next::Continue;
+        }
+        let mut last = Vec::new();
+        // Of an echo nothing is expected but what was sent.
+        if let Some(at_us) = goodbye.shutdown_us.filter(|_| !self.is_echo) {
+            let event = self.encoding.shutdown_event(at_us);
+            last = ws::server_frame(Opcode::Text, event.as_bytes());
+        }
+        ws::write_close(&mut last, goodbye.code, goodbye.reason, None);
+        if goodbye.at_once {
+            turn.host.abandon(last.into());
+            self.end(EndCause::Engine, turn.now + turn.limits.close_ticks)
+        } else {
+            self.end_behind_all(last.into(), EndCause::Engine, turn)
+        }
+    }
+
+    /// Ends the connection behind all that it is owed: an answer to the peer's Close, or the end of a conversation in
+    /// which what was said before still counts.
+    pub(super) fn close(
+        &mut self,
+        code: u16,
+        reason: &str,
+        cause: EndCause,
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Next {
+        self.end_behind_all(close_frame(code, reason), cause, turn)
+    }
+
+    fn end_behind_all(&mut self, last: Bytes, cause: EndCause, turn: &mut Turn<'_, impl Host>) -> Next {
+        let queued = turn
+            .host
+            .set_streams(&[], self.encoding, false)
+            .and_then(|()| turn.host.send(last.clone()));
+        if queued.is_err() {
+            turn.host.abandon(last);
+        }
+        // What is owed may take as long as a slow consumer is given.
+        let next = self.end(cause, turn.now + turn.limits.lag_ticks);
+        self.phase = Phase::Closing { owes_all: true };
+        next
+    }
+
+    /// A bound was reached: the peer's own replies, or a table of the engine.
+    pub fn on_bound(&mut self, error: &FanoutError, turn: &mut Turn<'_, impl Host>) -> Next {
+        let (code, cause) = bound_reached(error);
+        self.give_up(code, &error.to_string(), cause, turn)
+    }
+
+    pub(super) fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
+        self.phase = Phase::Closing { owes_all: false };
+        self.reader = None;
+        self.lagging_since = None;
+        self.due = deadline;
+        self.end_cause.get_or_insert(cause);
+        Next::Finish
+    }
+}
+
+fn close_frame(code: u16, reason: &str) -> Bytes {
+    let mut close = Vec::new();
+    ws::write_close(&mut close, code, reason, None);
+    close.into()
+}
+
+/// Whose fault it is that a bound was reached: the close code and the cause.
+pub(super) fn bound_reached(error: &FanoutError) -> (u16, EndCause) {
+    match error {
+        FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
+        FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
+    }
+}

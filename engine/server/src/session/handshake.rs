@@ -1,0 +1,97 @@
+//! The beginning of a connection: the request's head, and what is answered to it.
+
+use depthcast_wire::http::{self, HttpError, UpgradeRequest};
+use depthcast_wire::target::{SubscriberTarget, TargetKind};
+use depthcast_wire::ws::CloseCode;
+
+use super::encoding::Encoding;
+use super::ending::bound_reached;
+use super::{EPOCH_HEADER, EndCause, Host, Next, Phase, Session, Turn};
+
+impl Session {
+    pub(super) fn on_head(&mut self, buffer: Vec<u8>, turn: &mut Turn<'_, impl Host>) -> Next {
+        let head = match http::parse_request(&buffer) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                self.phase = Phase::Handshake(buffer);
+                return Next::Continue;
+            }
+            Err(error) => return self.refuse_http(&error, turn),
+        };
+        let target = match SubscriberTarget::parse(head.target) {
+            Ok(TargetKind::Subscriber(target)) if !target.echo || turn.limits.echo => target,
+            Ok(_) => {
+                self.phase = Phase::Handshake(buffer);
+                return Next::HandOff;
+            }
+            Err(error) => {
+                let mut answer = Vec::new();
+                http::write_error(&mut answer, 400, "Bad Request", &[], &format!("{error}\n"));
+                return self.refuse(answer, EndCause::HandshakeRefused, turn);
+            }
+        };
+        let accept_key = match head.upgrade() {
+            UpgradeRequest::Valid { accept_key } => accept_key,
+            UpgradeRequest::Invalid(error) => return self.refuse_http(&error, turn),
+            UpgradeRequest::Absent => {
+                return self.refuse_http(&HttpError::UpgradeRequired, turn);
+            }
+        };
+        let rest = buffer[head.head_len..].to_vec();
+        self.open(&target, &accept_key, &rest, turn)
+    }
+
+    fn open(
+        &mut self,
+        target: &SubscriberTarget,
+        accept_key: &str,
+        rest: &[u8],
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Next {
+        self.phase = Phase::Open;
+        self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
+        self.is_echo = target.echo;
+        self.with_snapshots = target.snapshot;
+        self.due = turn.now + turn.limits.ping_ticks;
+        let mut answer = Vec::new();
+        let epoch = turn.host.epoch().map(|id| id.to_string());
+        let header = epoch.as_deref().map(|id| (EPOCH_HEADER, id));
+        http::write_switching_protocols(&mut answer, accept_key, header.as_slice());
+        turn.host.answer(answer.into());
+        if let Some(ignored) = &target.first_ignored {
+            tracing::debug!(count = target.ignored, first = %ignored, "ignored names in a URL that are no streams");
+        }
+        if !target.streams.is_empty() {
+            if target.streams.len() > turn.limits.streams_max {
+                let reason = format!("more than {} streams on one connection", turn.limits.streams_max);
+                let code = CloseCode::POLICY_VIOLATION;
+                return self.close(code, &reason, EndCause::Protocol, turn);
+            }
+            let host = &mut turn.host;
+            if let Err(error) = host.set_streams(&target.streams, self.encoding, self.with_snapshots) {
+                // Behind the answer to the upgrade, which is not sent yet.
+                let (code, cause) = bound_reached(&error);
+                return self.close(code, &error.to_string(), cause, turn);
+            }
+        }
+        self.on_frames(&mut &*rest, turn)
+    }
+
+    fn refuse_http(&mut self, error: &HttpError, turn: &mut Turn<'_, impl Host>) -> Next {
+        let mut answer = Vec::new();
+        error.write_response(&mut answer);
+        self.refuse(answer, EndCause::HandshakeRefused, turn)
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        answer: Vec<u8>,
+        cause: EndCause,
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Next {
+        if turn.host.send(answer.into()).is_err() {
+            return Next::Drop;
+        }
+        self.end(cause, turn.now + turn.limits.close_ticks)
+    }
+}
