@@ -56,14 +56,20 @@ impl Session {
                 turn.host.set_streams(&streams, self.encoding)?;
                 control::write_ok(reply, id);
             }
-            Method::ListSubscriptions => control::write_list(reply, id, turn.host.streams()),
+            Method::ListSubscriptions => {
+                // A group has a set of streams and no order of its own; one that all subscribers see alike costs nothing
+                // to keep.
+                let mut streams = turn.host.streams();
+                streams.sort_unstable();
+                control::write_list(reply, id, streams);
+            }
             Method::SetProperty { combined } => {
                 let encoding = self.encoding.with_combined(*combined);
                 turn.host.set_streams(&turn.host.streams(), encoding)?;
                 self.encoding = encoding;
                 control::write_ok(reply, id);
             }
-            Method::GetProperty => control::write_bool(reply, id, self.encoding.is_combined()),
+            Method::GetProperty => control::write_bool(reply, id, self.encoding.wraps_json()),
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ const TICKING: &[Cadence; TICKING_LEN] = match Cadence::ALL.last_chunk() {
 /// Every tick of any cadence is a multiple of this, microseconds.
 const TICK_US: i64 = 10_000;
 
+// An aggregate trade that its feed does not name ends after one tick without a trade.
+const _: () = assert!(depthcast_market::aggregate::QUIET_US == TICK_US);
+
 /// Every this often all cadences tick at once, microseconds.
 const ALL_TICK_US: i64 = 1_000_000;
 
@@ -47,6 +50,11 @@ pub(super) struct TickClock {
 }
 
 impl TickClock {
+    /// How far time has come; None before the first event.
+    pub(super) fn now_us(&self) -> Option<i64> {
+        self.now_us
+    }
+
     /// The next tick at or before `to_us`. Call until None: then time has come to `to_us`. Where time jumps, only the
     /// ticks of the first second are given: every cadence has had one then, and nothing has happened since.
     pub(super) fn next_tick(&mut self, to_us: i64) -> Option<Tick> {

@@ -20,24 +20,28 @@ const COMBINED: Encoding = Encoding::Json {
     combined: true,
     time_unit: TimeUnit::Microsecond,
 };
+const SBE: Encoding = Encoding::Sbe { combined: false };
 const BTC: usize = 0;
 const ETH: usize = 1;
 
-struct Rig {
-    market: Market,
-    inbox: Inbox<WorkerMessage>,
+pub(super) struct Rig {
+    pub(super) market: Market,
+    pub(super) inbox: Inbox<WorkerMessage>,
     poll: mio::Poll,
     next_topic: u32,
+    /// How often the feed says that it has depth, from the next epoch on.
+    pub(super) depth_cadence_ms: u32,
 }
 
 impl Rig {
     /// A market of BTCUSDT and ETHUSDT, fed every 100 ms, whose history has not begun.
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let poll = mio::Poll::new().unwrap();
         let (mailbox, inbox) = mailbox(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let market = Market::new(
             bounded(1).1,
             bounded(1).1,
+            crossbeam_channel::never(),
             vec![mailbox],
             Arc::new(Counters::default()),
         );
@@ -46,24 +50,25 @@ impl Rig {
             inbox,
             poll,
             next_topic: 0,
+            depth_cadence_ms: 100,
         }
     }
 
-    fn begun() -> Rig {
+    pub(super) fn begun() -> Rig {
         let mut rig = Rig::new();
         rig.begin();
         rig
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         let symbols = ["BTCUSDT", "ETHUSDT"].map(|name| FeedSymbol {
             instrument: Arc::new(Instrument::new(name, Exponents { price: -1, qty: 0 }, 1, 1).unwrap()),
-            depth_cadence_ms: 100,
+            depth_cadence_ms: self.depth_cadence_ms,
         });
         self.market.on_feed(FeedMessage::Epoch(symbols.to_vec()));
     }
 
-    fn want(&mut self, name: &str, encoding: Encoding) -> TopicToken {
+    pub(super) fn want(&mut self, name: &str, encoding: Encoding) -> TopicToken {
         self.next_topic += 1;
         let token = TopicToken {
             topic: self.next_topic,
@@ -79,7 +84,7 @@ impl Rig {
         token
     }
 
-    fn event(&mut self, symbol: usize, at_ms: i64, event: MarketEvent) {
+    pub(super) fn event(&mut self, symbol: usize, at_ms: i64, event: MarketEvent) {
         self.market.on_feed(FeedMessage::Event {
             symbol,
             at_us: at_ms * 1000,
@@ -88,7 +93,7 @@ impl Rig {
         });
     }
 
-    fn depth(
+    pub(super) fn depth(
         &mut self,
         at_ms: i64,
         ids: std::ops::RangeInclusive<u64>,
@@ -105,7 +110,7 @@ impl Rig {
         self.event(BTC, at_ms, MarketEvent::Depth(update));
     }
 
-    fn snapshot(&mut self, at_ms: i64, last_id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) {
+    pub(super) fn snapshot(&mut self, at_ms: i64, last_id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) {
         let snapshot = BookSnapshot {
             last_id,
             bids: levels(bids),
@@ -114,7 +119,7 @@ impl Rig {
         self.event(BTC, at_ms, MarketEvent::Snapshot(snapshot));
     }
 
-    fn time(&mut self, at_ms: i64) {
+    pub(super) fn time(&mut self, at_ms: i64) {
         self.market.on_feed(FeedMessage::Time(at_ms * 1000));
     }
 
@@ -123,12 +128,27 @@ impl Rig {
     }
 
     /// The payloads handed on since the last call, each with the number of its topic.
-    fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
+    pub(super) fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
         let mut events = mio::Events::with_capacity(1);
         self.poll
             .poll(&mut events, Some(std::time::Duration::ZERO))
             .unwrap();
         self.inbox.acknowledge();
+        let mut frames = Vec::new();
+        for message in self.messages() {
+            if let WorkerMessage::Batch(batch) = message {
+                frames.extend(
+                    batch
+                        .iter()
+                        .map(|frame| (frame.token.topic, payload(&frame.bytes))),
+                );
+            }
+        }
+        frames
+    }
+
+    /// What the worker was told since the last call.
+    pub(super) fn messages(&mut self) -> Vec<WorkerMessage> {
         // What has no room in the mailbox comes once there is some.
         let mut messages = Vec::new();
         let mut all = false;
@@ -136,29 +156,24 @@ impl Rig {
             all = self.market.outbox.try_hand_on();
             messages.extend(std::iter::from_fn(|| self.inbox.take().ok()));
         }
-        let mut frames = Vec::new();
-        for message in messages {
-            let WorkerMessage::Batch(batch) = message else {
-                continue;
-            };
-            for frame in batch {
-                let mut reader = MessageReader::new(Role::Client, 1 << 20);
-                let payload = match reader.next(&mut &*frame.bytes).unwrap() {
-                    Some(Incoming::Text(text)) => text.as_bytes().to_vec(),
-                    Some(Incoming::Binary(bytes)) => bytes.to_vec(),
-                    other => panic!("{other:?}"),
-                };
-                frames.push((frame.token.topic, payload));
-            }
-        }
-        frames
+        messages
     }
 
-    fn texts(&mut self) -> Vec<(u32, String)> {
+    pub(super) fn texts(&mut self) -> Vec<(u32, String)> {
         self.frames()
             .into_iter()
             .map(|(topic, bytes)| (topic, String::from_utf8(bytes).unwrap()))
             .collect()
+    }
+}
+
+/// The payload of a server's frame.
+pub(super) fn payload(frame: &[u8]) -> Vec<u8> {
+    let mut reader = MessageReader::new(Role::Client, 1 << 20);
+    match reader.next(&mut &*frame).unwrap() {
+        Some(Incoming::Text(text)) => text.as_bytes().to_vec(),
+        Some(Incoming::Binary(bytes)) => bytes.to_vec(),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -244,10 +259,10 @@ fn all_kinds_and_formats_come_of_the_same_events() {
     rig.snapshot(1000, 10, &[(100, 1), (99, 1)], &[(110, 1)]);
     let [best, best_sbe, trade_sbe, partial, diff_sbe] = [
         ("btcusdt@bookTicker", RAW),
-        ("btcusdt@bestBidAsk", Encoding::Sbe),
-        ("btcusdt@trade", Encoding::Sbe),
+        ("btcusdt@bestBidAsk", SBE),
+        ("btcusdt@trade", SBE),
         ("btcusdt@depth5@100ms", RAW),
-        ("btcusdt@depth", Encoding::Sbe),
+        ("btcusdt@depth", SBE),
     ]
     .map(|(name, encoding)| rig.want(name, encoding).topic);
     rig.want("ethusdt@trade", RAW);
