@@ -3,9 +3,11 @@
 //! - [`decimal`]: exact fixed-point numbers, the only numbers a book knows;
 //! - [`instrument`]: a symbol with its precision, tick and lot size;
 //! - [`event`]: what a feed says (depth updates, best bid/ask, trades, snapshots);
+//! - [`aggregate`]: trades to the aggregate trades of taker orders;
 //! - [`book`]: the versioned order book, which answers "what changed since id N";
 //! - [`sync`]: the rules by which a subscriber joins a snapshot and a stream of updates.
 
+pub mod aggregate;
 pub mod book;
 pub mod decimal;
 pub mod event;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay};
@@ -27,6 +28,9 @@ use crate::session::{ECHO_MESSAGE_BYTES_MAX, SessionLimits, TICK_MS};
 
 /// Requests that wait for the market thread at most; workers keep what does not fit, REST answers 503.
 const MARKET_REQUESTS_MAX: usize = 4096;
+
+/// How often `!heartbeat` comes.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Milliseconds from accepting to the end of the request's head.
 const HANDSHAKE_MS: u32 = 10_000;
@@ -130,7 +134,14 @@ impl Engine {
         drop(links);
 
         let (feed, feed_messages) = bounded(FEED_MESSAGES_MAX);
-        let books = Market::new(requests, feed_messages, mailboxes.clone(), counters.clone());
+        let seconds = crossbeam_channel::tick(HEARTBEAT);
+        let books = Market::new(
+            requests,
+            feed_messages,
+            seconds,
+            mailboxes.clone(),
+            counters.clone(),
+        );
         threads.push(spawn("market", Box::new(move || books.run()))?);
         let stop_feed = Arc::new(AtomicBool::new(false));
         let (news, feed_news) = bounded(FEED_NEWS_MAX);

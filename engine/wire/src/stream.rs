@@ -1,9 +1,14 @@
-//! Stream names, as subscribers write them: `<symbol>@<stream>[@<cadence>ms]`, for example `btcusdt@depth@100ms`.
+//! Stream names, as subscribers write them: `<symbol>@<stream>[@<cadence>ms]`, for example `btcusdt@depth@100ms`, and
+//! `!<stream>` for those of the whole market.
 //!
 //! A name and its text are one to one: `btcusdt@depth` and `btcusdt@depth@1000ms` are two names of the same content, so
 //! that replies and combined events echo the name that was asked for. What a name without a cadence means is
-//! [`StreamName::cadence`]'s answer. Source: Binance Spot API documents, "WebSocket Streams" and "SBE Market Data
-//! Streams".
+//! [`StreamName::cadence`]'s answer.
+//!
+//! The SBE schema of streams has no message for aggregate trades and heartbeats ([`StreamKind::has_sbe`]): subscribers of
+//! SBE get them as JSON in text frames, times in microseconds, beside the binary frames of their other streams.
+//!
+//! Source: Binance Spot API documents, "WebSocket Streams" and "SBE Market Data Streams"; `!heartbeat` is this engine's.
 
 use std::fmt;
 
@@ -127,11 +132,15 @@ pub enum StreamKind {
     BestBidAsk,
     /// `trade`: single trades.
     Trade,
+    /// `aggTrade`: the trades that one taker order made at one price, as one.
+    AggTrade,
+    /// `!heartbeat`: that the engine is alive, and how far its feed has come. Of the whole market.
+    Heartbeat,
 }
 
 impl StreamKind {
     /// All kinds.
-    pub const ALL: [StreamKind; 7] = [
+    pub const ALL: [StreamKind; 9] = [
         StreamKind::Depth,
         StreamKind::PartialDepth(DepthLevels::Five),
         StreamKind::PartialDepth(DepthLevels::Ten),
@@ -139,9 +148,11 @@ impl StreamKind {
         StreamKind::BookTicker,
         StreamKind::BestBidAsk,
         StreamKind::Trade,
+        StreamKind::AggTrade,
+        StreamKind::Heartbeat,
     ];
 
-    /// The stream type as names spell it.
+    /// The stream type as names spell it, without what stands before it.
     pub const fn as_str(self) -> &'static str {
         match self {
             StreamKind::Depth => "depth",
@@ -151,6 +162,8 @@ impl StreamKind {
             StreamKind::BookTicker => "bookTicker",
             StreamKind::BestBidAsk => "bestBidAsk",
             StreamKind::Trade => "trade",
+            StreamKind::AggTrade => "aggTrade",
+            StreamKind::Heartbeat => "heartbeat",
         }
     }
 
@@ -159,8 +172,20 @@ impl StreamKind {
         matches!(self, StreamKind::Depth | StreamKind::PartialDepth(_))
     }
 
-    fn parse(text: &str) -> Option<StreamKind> {
-        StreamKind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    /// Whether it is of the whole market rather than of a symbol.
+    pub const fn is_of_market(self) -> bool {
+        matches!(self, StreamKind::Heartbeat)
+    }
+
+    /// Whether SBE has a message for it; the others are JSON for everybody.
+    pub const fn has_sbe(self) -> bool {
+        !matches!(self, StreamKind::AggTrade | StreamKind::Heartbeat)
+    }
+
+    fn parse(text: &str, is_of_market: bool) -> Option<StreamKind> {
+        StreamKind::ALL
+            .into_iter()
+            .find(|kind| kind.is_of_market() == is_of_market && kind.as_str() == text)
     }
 }
 
@@ -173,6 +198,12 @@ pub struct SymbolName {
 }
 
 impl SymbolName {
+    /// No symbol: that of streams of the whole market. No text names it.
+    pub const MARKET: SymbolName = SymbolName {
+        bytes: [0; SYMBOL_LEN_MAX],
+        len: 0,
+    };
+
     /// The symbol, or `None` where the text could not name one (see [`is_symbol_name`]).
     pub fn new(text: &str) -> Option<SymbolName> {
         if !is_symbol_name(text.as_bytes()) {
@@ -216,7 +247,8 @@ impl fmt::Display for SymbolName {
 /// A stream, under the name that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName {
-    /// The symbol, as written; stream names are lower case by custom.
+    /// The symbol, as written; stream names are lower case by custom. [`SymbolName::MARKET`] for kinds of the whole market
+    /// ([`StreamKind::is_of_market`]), and for no other.
     pub symbol: SymbolName,
     /// What the stream carries.
     pub kind: StreamKind,
@@ -244,11 +276,23 @@ pub enum StreamNameError {
     },
     /// The stream type is not one of ours.
     #[error(
-        "unknown stream type {kind:?}: expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk or trade"
+        "unknown stream type {kind:?}: expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk, trade or aggTrade"
     )]
     Kind {
         /// The stream type, cut where it was long.
         kind: Box<str>,
+    },
+    /// Nor is a stream of the whole market.
+    #[error("unknown stream of the whole market {name:?}: expected !heartbeat")]
+    MarketKind {
+        /// The name, cut where it was long.
+        name: Box<str>,
+    },
+    /// The stream is known, but not from this engine.
+    #[error("this engine does not serve {stream} streams")]
+    NotServed {
+        /// The stream type, with its `!` where it has one.
+        stream: Box<str>,
     },
     /// The cadence is not one of ours.
     #[error("unknown cadence {cadence:?}: expected 0ms, 10ms, 20ms, 50ms, 100ms, 250ms, 500ms or 1000ms")]
@@ -275,6 +319,9 @@ pub enum StreamNameError {
 impl StreamName {
     /// Parses a name, decoded already where it came from a URL.
     pub fn parse(text: &str) -> Result<StreamName, StreamNameError> {
+        if text.starts_with('!') {
+            return parse_market_name(text);
+        }
         let (symbol, stream) = text
             .split_once('@')
             .ok_or_else(|| StreamNameError::NoStream { name: excerpt(text) })?;
@@ -285,7 +332,15 @@ impl StreamName {
             Some((kind, suffix)) => (kind, Some(suffix)),
             None => (stream, None),
         };
-        let kind = StreamKind::parse(kind).ok_or_else(|| StreamNameError::Kind { kind: excerpt(kind) })?;
+        let kind = StreamKind::parse(kind, false).ok_or_else(|| {
+            if is_known_elsewhere(stream) {
+                StreamNameError::NotServed {
+                    stream: excerpt(stream),
+                }
+            } else {
+                StreamNameError::Kind { kind: excerpt(kind) }
+            }
+        })?;
         let cadence = suffix.map(|suffix| parse_cadence(kind, suffix)).transpose()?;
         Ok(StreamName {
             symbol,
@@ -298,7 +353,14 @@ impl StreamName {
     /// default (JSON 1000 ms; SBE 20 ms for `depth`, 50 ms for partial depth). `None` for real-time kinds.
     pub fn cadence(&self, sbe: bool) -> Option<Cadence> {
         match (self.cadence, self.kind) {
-            (_, StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::Trade) => None,
+            (
+                _,
+                StreamKind::BookTicker
+                | StreamKind::BestBidAsk
+                | StreamKind::Trade
+                | StreamKind::AggTrade
+                | StreamKind::Heartbeat,
+            ) => None,
             (Some(cadence), _) => Some(cadence),
             (None, StreamKind::Depth) if sbe => Some(Cadence::Ms20),
             (None, StreamKind::PartialDepth(_)) if sbe => Some(Cadence::Ms50),
@@ -318,8 +380,42 @@ impl StreamName {
             Some(cadence) => ("@", cadence.suffix()),
             None => ("", ""),
         };
-        [self.symbol.as_str(), "@", self.kind.as_str(), at, suffix]
+        let before = if self.kind.is_of_market() { "!" } else { "@" };
+        [self.symbol.as_str(), before, self.kind.as_str(), at, suffix]
     }
+}
+
+fn parse_market_name(text: &str) -> Result<StreamName, StreamNameError> {
+    let name = text.strip_prefix('!').unwrap_or(text);
+    match StreamKind::parse(name, true) {
+        Some(kind) => Ok(StreamName {
+            symbol: SymbolName::MARKET,
+            kind,
+            cadence: None,
+        }),
+        None if is_known_elsewhere(text) => Err(StreamNameError::NotServed {
+            stream: excerpt(text),
+        }),
+        None => Err(StreamNameError::MarketKind { name: excerpt(text) }),
+    }
+}
+
+/// Intervals of the exchange's candlesticks.
+const KLINE_INTERVALS: [&str; 16] = [
+    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M",
+];
+
+/// Whether a stream type, the `!` of those of the whole market included, is one that subscribers know from the exchange,
+/// or from this engine's protocol, but that is not served: its name was not misspelt.
+fn is_known_elsewhere(stream: &str) -> bool {
+    if let Some(kline) = stream.strip_prefix("kline_") {
+        let interval = kline.strip_suffix("@+08:00").unwrap_or(kline);
+        return KLINE_INTERVALS.contains(&interval);
+    }
+    matches!(
+        stream,
+        "miniTicker" | "ticker" | "avgPrice" | "checksum" | "!miniTicker@arr" | "!ticker@arr"
+    )
 }
 
 fn parse_cadence(kind: StreamKind, suffix: &str) -> Result<Cadence, StreamNameError> {
@@ -349,146 +445,4 @@ impl fmt::Display for StreamName {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn name(text: &str) -> StreamName {
-        StreamName::parse(text).unwrap()
-    }
-
-    fn refusal(text: &str) -> String {
-        StreamName::parse(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn names_say_symbol_kind_and_cadence() {
-        let depth = name("btcusdt@depth@100ms");
-        assert_eq!(depth.symbol.as_str(), "btcusdt");
-        assert_eq!(depth.symbol.to_upper().as_str(), "BTCUSDT");
-        assert_eq!(
-            (depth.kind, depth.cadence),
-            (StreamKind::Depth, Some(Cadence::Ms100))
-        );
-        let partial = name("BTCUSDT@depth20");
-        assert_eq!(partial.kind, StreamKind::PartialDepth(DepthLevels::Twenty));
-        assert_eq!((partial.cadence, partial.symbol.as_str()), (None, "BTCUSDT"));
-        assert_ne!(name("btcusdt@depth"), name("btcusdt@depth@1000ms"));
-        assert_ne!(name("btcusdt@bookTicker"), name("btcusdt@bestBidAsk"));
-    }
-
-    #[test]
-    fn a_name_without_cadence_has_its_formats_default() {
-        for (text, json, sbe) in [
-            ("a@depth", Some(1000), Some(20)),
-            ("a@depth5", Some(1000), Some(50)),
-            ("a@depth10", Some(1000), Some(50)),
-            ("a@depth20", Some(1000), Some(50)),
-            ("a@depth@0ms", Some(0), Some(0)),
-            ("a@depth20@1000ms", Some(1000), Some(1000)),
-            ("a@bookTicker", None, None),
-            ("a@bestBidAsk", None, None),
-            ("a@trade", None, None),
-        ] {
-            assert_eq!(
-                name(text).cadence(false).map(Cadence::millis),
-                json,
-                "{text} JSON"
-            );
-            assert_eq!(name(text).cadence(true).map(Cadence::millis), sbe, "{text} SBE");
-        }
-    }
-
-    #[test]
-    fn cadences_are_in_order_and_named_by_their_interval() {
-        assert!(Cadence::ALL.is_sorted());
-        for cadence in Cadence::ALL {
-            assert_eq!(cadence.suffix(), format!("{}ms", cadence.millis()));
-        }
-    }
-
-    #[test]
-    fn refusals_name_the_bad_part_and_what_would_be_right() {
-        assert_eq!(
-            refusal("btcusdt"),
-            "no '@' in \"btcusdt\": expected <symbol>@<stream>, as btcusdt@depth"
-        );
-        assert_eq!(
-            refusal("btc/usdt@depth"),
-            "symbol \"btc/usdt\" must be 1 to 20 letters, digits, '-', '_' or '.'"
-        );
-        assert!(refusal("@depth").starts_with("symbol \"\" must be"));
-        assert!(refusal("ABCDEFGHIJKLMNOPQRSTU@depth").starts_with("symbol \"ABCDEFGHIJKLMNOPQRSTU\""));
-        assert_eq!(
-            refusal("btcusdt@depth@33ms"),
-            "unknown cadence \"33ms\": expected 0ms, 10ms, 20ms, 50ms, 100ms, 250ms, 500ms or 1000ms"
-        );
-        assert_eq!(
-            refusal("btcusdt@trade@100ms"),
-            "trade streams are real time and take no cadence, but the name ends in \"100ms\""
-        );
-        assert_eq!(
-            refusal("btcusdt@depth@100ms@x"),
-            "unexpected \"@x\" after the cadence"
-        );
-        // Texts that would be a second spelling of a name.
-        for text in ["a@depth@", "a@depth@0100ms", "a@depth@100MS", "a@depth@100"] {
-            assert!(refusal(text).starts_with("unknown cadence"), "{text}");
-        }
-        for text in ["a@", "a@Depth", "a@depth15", "a@ depth", "a@bookticker"] {
-            assert!(refusal(text).starts_with("unknown stream type"), "{text}");
-        }
-    }
-
-    #[test]
-    fn lists_in_refusals_are_whole() {
-        for cadence in Cadence::ALL {
-            assert!(refusal("a@depth@x").contains(cadence.suffix()), "{cadence:?}");
-        }
-        for kind in StreamKind::ALL {
-            assert!(refusal("a@x").contains(kind.as_str()), "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_long_text_is_cut_where_it_is_repeated() {
-        let long = "é".repeat(10 * EXCERPT_CHARS_MAX);
-        assert_eq!(excerpt(&long).chars().count(), EXCERPT_CHARS_MAX + 1);
-        assert!(refusal(&long).len() < 200);
-        assert_eq!(&*excerpt("short"), "short");
-    }
-
-    fn any_name() -> impl Strategy<Value = StreamName> {
-        let kind = prop::sample::select(&StreamKind::ALL[..]);
-        let cadence = prop::option::of(prop::sample::select(&Cadence::ALL[..]));
-        ("[a-zA-Z0-9._-]{1,20}", kind, cadence).prop_map(|(symbol, kind, cadence)| StreamName {
-            symbol: SymbolName::new(&symbol).unwrap(),
-            kind,
-            cadence: cadence.filter(|_| kind.takes_cadence()),
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_name_and_its_text_are_one_to_one(name in any_name()) {
-            let text = name.to_string();
-            prop_assert_eq!(StreamName::parse(&text), Ok(name));
-            let mut out = Vec::new();
-            name.write(&mut out);
-            prop_assert_eq!(out, text.as_bytes());
-            prop_assert!(text.len() <= STREAM_NAME_LEN_MAX);
-        }
-
-        #[test]
-        fn what_parses_writes_itself(text in "[a-c.@]{0,6}@(depth(5|10|20)?|trade|bookTicker)?(@[0-9]{1,4}ms)?[@x]?") {
-            if let Ok(name) = StreamName::parse(&text) {
-                prop_assert_eq!(name.to_string(), text);
-            }
-        }
-
-        #[test]
-        fn any_text_never_panics(text in any::<String>()) {
-            let _ = StreamName::parse(&text);
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@
 use depthcast_wire::target::Format;
 use depthcast_wire::time_unit::TimeUnit;
 
-/// How events are written for a connection. SBE has one form: it is never wrapped and its times are microseconds.
+/// How events are written for a connection. SBE has one form: its messages are never wrapped and its times are
+/// microseconds. Events that it has no message for are JSON in microseconds, and those may be wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// JSON in text frames.
@@ -14,7 +15,10 @@ pub enum Encoding {
         time_unit: TimeUnit,
     },
     /// Simple Binary Encoding in binary frames.
-    Sbe,
+    Sbe {
+        /// Events that are JSON nevertheless are wrapped.
+        combined: bool,
+    },
 }
 
 impl Default for Encoding {
@@ -31,18 +35,20 @@ impl Encoding {
     pub fn new(format: Format, combined: bool, time_unit: TimeUnit) -> Encoding {
         match format {
             Format::Json => Encoding::Json { combined, time_unit },
-            Format::Sbe => Encoding::Sbe,
+            Format::Sbe => Encoding::Sbe { combined },
         }
     }
 
     /// Whether events are in SBE.
     pub fn is_sbe(self) -> bool {
-        matches!(self, Encoding::Sbe)
+        matches!(self, Encoding::Sbe { .. })
     }
 
-    /// Whether events are wrapped with their stream's name.
-    pub fn is_combined(self) -> bool {
-        matches!(self, Encoding::Json { combined: true, .. })
+    /// Whether JSON events are wrapped with their stream's name: the property `combined`.
+    pub fn wraps_json(self) -> bool {
+        match self {
+            Encoding::Json { combined, .. } | Encoding::Sbe { combined } => combined,
+        }
     }
 
     /// The event that announces the engine's end, at `at_us` (wall-clock time, microseconds): JSON whatever the format,
@@ -50,22 +56,22 @@ impl Encoding {
     pub fn shutdown_event(self, at_us: i64) -> String {
         let time = match self {
             Encoding::Json { time_unit, .. } => time_unit.from_micros(at_us),
-            Encoding::Sbe => at_us,
+            Encoding::Sbe { .. } => at_us,
         };
         let event = format!(r#"{{"e":"serverShutdown","E":{time}}}"#);
-        if self.is_combined() {
+        if self.wraps_json() {
             format!(r#"{{"stream":"!serverShutdown","data":{event}}}"#)
         } else {
             event
         }
     }
 
-    /// The same with events wrapped or not; SBE stays as it is.
+    /// The same with JSON events wrapped or not.
     #[must_use]
     pub fn with_combined(self, combined: bool) -> Encoding {
         match self {
             Encoding::Json { time_unit, .. } => Encoding::Json { combined, time_unit },
-            Encoding::Sbe => Encoding::Sbe,
+            Encoding::Sbe { .. } => Encoding::Sbe { combined },
         }
     }
 }

@@ -60,7 +60,13 @@ impl Session {
                     .set_streams(&streams, self.encoding, self.with_snapshots)?;
                 control::write_ok(reply, id);
             }
-            Method::ListSubscriptions => control::write_list(reply, id, turn.host.streams()),
+            Method::ListSubscriptions => {
+                // A group has a set of streams and no order of its own; one that all subscribers see alike costs nothing
+                // to keep.
+                let mut streams = turn.host.streams();
+                streams.sort_unstable();
+                control::write_list(reply, id, streams);
+            }
             Method::SetProperty { combined } => {
                 let mut ok = Vec::new();
                 control::write_ok(&mut ok, id);
@@ -68,7 +74,7 @@ impl Session {
                 let ok = ws::server_frame(Opcode::Text, &ok);
                 turn.host.set_encoding(self.encoding, ok.into())?;
             }
-            Method::GetProperty => control::write_bool(reply, id, self.encoding.is_combined()),
+            Method::GetProperty => control::write_bool(reply, id, self.encoding.wraps_json()),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! An event is encoded once for all subscribers of its group. Room is reserved once and nothing else is allocated.
 
-use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, Trade};
+use depthcast_market::event::{AggTrade, BestBidAsk, BookSnapshot, DepthUpdate, Level, Trade};
 use depthcast_market::instrument::{Instrument, SYMBOL_LEN_MAX};
 
 use crate::time_unit::TimeUnit;
@@ -13,13 +13,13 @@ const DECIMAL_BYTES_MAX: usize = 21;
 /// An upper bound of a printed level with its brackets, quotes and commas.
 const LEVEL_BYTES_MAX: usize = 2 * DECIMAL_BYTES_MAX + r#"["",""],"#.len();
 
-/// An upper bound of everything in a payload but its levels: the longest is a trade, four integers of at most 20 digits
-/// and two decimals.
-const HEAD_BYTES_MAX: usize = r#"{"e":"trade","E":,"s":"","t":,"p":"","q":"","T":,"m":false,"M":false}"#
-    .len()
-    + SYMBOL_LEN_MAX
-    + 4 * 20
-    + 2 * DECIMAL_BYTES_MAX;
+/// An upper bound of everything in a payload but its levels: the longest is an aggregate trade, five integers of at most
+/// 20 digits and two decimals.
+const HEAD_BYTES_MAX: usize =
+    r#"{"e":"aggTrade","E":,"s":"","a":,"p":"","q":"","f":,"l":,"T":,"m":false,"M":false}"#.len()
+        + SYMBOL_LEN_MAX
+        + 5 * 20
+        + 2 * DECIMAL_BYTES_MAX;
 
 /// A `depthUpdate`.
 pub fn depth_update(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, update: &DepthUpdate) {
@@ -122,6 +122,47 @@ pub fn trade(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, tr
     out.push(b'}');
 }
 
+/// An `aggTrade`.
+pub fn agg_trade(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, trade: &AggTrade) {
+    reserve(out, 0);
+    event_head(
+        out,
+        "aggTrade",
+        instrument,
+        time_unit.from_micros(trade.event_time_us),
+    );
+    out.extend_from_slice(b",\"a\":");
+    integer(out, trade.id);
+    out.extend_from_slice(b",\"p\":\"");
+    instrument.write_price(out, trade.price);
+    out.extend_from_slice(b"\",\"q\":\"");
+    instrument.write_qty(out, trade.qty);
+    out.extend_from_slice(b"\",\"f\":");
+    integer(out, trade.first_trade_id);
+    out.extend_from_slice(b",\"l\":");
+    integer(out, trade.last_trade_id);
+    out.extend_from_slice(b",\"T\":");
+    integer(out, time_unit.from_micros(trade.trade_time_us));
+    out.extend_from_slice(b",\"m\":");
+    boolean(out, trade.is_buyer_maker);
+    out.extend_from_slice(b",\"M\":");
+    boolean(out, trade.is_best_match);
+    out.push(b'}');
+}
+
+/// A `heartbeat`, this engine's own event: the feed's newest time (microseconds), the id of its epoch, and which heartbeat
+/// of the epoch it is.
+pub fn heartbeat(out: &mut Vec<u8>, time_unit: TimeUnit, feed_time_us: i64, epoch: u64, count: u64) {
+    reserve(out, 0);
+    out.extend_from_slice(b"{\"e\":\"heartbeat\",\"E\":");
+    integer(out, time_unit.from_micros(feed_time_us));
+    out.extend_from_slice(b",\"ep\":");
+    integer(out, epoch);
+    out.extend_from_slice(b",\"n\":");
+    integer(out, count);
+    out.push(b'}');
+}
+
 /// `payload`, already JSON, in the wrapper of a combined stream.
 pub fn combined(out: &mut Vec<u8>, stream_name: &str, payload: &[u8]) {
     out.reserve(r#"{"stream":"","data":}"#.len() + stream_name.len() + payload.len());
@@ -188,6 +229,48 @@ mod tests {
     use depthcast_market::instrument::Exponents;
 
     #[test]
+    fn aggregate_trades_and_heartbeats_are_written_as_documented() {
+        let instrument =
+            Instrument::new("BNBBTC", Exponents { price: -3, qty: -8 }, 1, 1).expect("a valid instrument");
+        let trade = AggTrade {
+            event_time_us: 1_672_515_782_136_789,
+            id: 12_345,
+            price: 1,
+            qty: 10_000_000_000,
+            first_trade_id: 100,
+            last_trade_id: 105,
+            trade_time_us: 1_672_515_782_135_999,
+            is_buyer_maker: true,
+            is_best_match: false,
+        };
+        let text = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).expect("JSON is UTF-8")
+        };
+        for (unit, event_time, trade_time, feed_time) in [
+            (TimeUnit::Millisecond, "1672515782136", "1672515782135", "7"),
+            (
+                TimeUnit::Microsecond,
+                "1672515782136789",
+                "1672515782135999",
+                "7001",
+            ),
+        ] {
+            assert_eq!(
+                text(&|out| agg_trade(out, &instrument, unit, &trade)),
+                format!(
+                    r#"{{"e":"aggTrade","E":{event_time},"s":"BNBBTC","a":12345,"p":"0.001","q":"100.00000000","f":100,"l":105,"T":{trade_time},"m":true,"M":false}}"#
+                )
+            );
+            assert_eq!(
+                text(&|out| heartbeat(out, unit, 7_001, u64::MAX, 3)),
+                format!(r#"{{"e":"heartbeat","E":{feed_time},"ep":18446744073709551615,"n":3}}"#)
+            );
+        }
+    }
+
+    #[test]
     fn the_longest_events_fit_into_what_is_reserved() {
         let exponents = Exponents { price: -18, qty: -18 };
         let instrument =
@@ -213,6 +296,22 @@ mod tests {
         };
         let trade = written(&|out| trade(out, &instrument, TimeUnit::Microsecond, &longest_trade));
         assert!(trade <= HEAD_BYTES_MAX, "{trade}");
+        let longest_agg_trade = AggTrade {
+            event_time_us: i64::MIN,
+            id: i64::MIN,
+            price: level.price,
+            qty: level.qty,
+            first_trade_id: i64::MIN,
+            last_trade_id: i64::MIN,
+            trade_time_us: i64::MIN,
+            is_buyer_maker: false,
+            is_best_match: false,
+        };
+        let agg_trade =
+            written(&|out| agg_trade(out, &instrument, TimeUnit::Microsecond, &longest_agg_trade));
+        assert!(agg_trade <= HEAD_BYTES_MAX, "{agg_trade}");
+        let heartbeat = written(&|out| heartbeat(out, TimeUnit::Microsecond, i64::MIN, u64::MAX, u64::MAX));
+        assert!(heartbeat <= HEAD_BYTES_MAX, "{heartbeat}");
         let update = DepthUpdate {
             event_time_us: i64::MIN,
             first_id: u64::MAX,

@@ -16,6 +16,9 @@ const TICKING: &[Cadence; TICKING_LEN] = match Cadence::ALL.last_chunk() {
 /// Every tick of any cadence is a multiple of this, microseconds.
 const TICK_US: i64 = 10_000;
 
+// An aggregate trade that its feed does not name ends after one tick without a trade.
+const _: () = assert!(depthcast_market::aggregate::QUIET_US == TICK_US);
+
 /// Every this often all cadences tick at once, microseconds.
 const ALL_TICK_US: i64 = 1_000_000;
 

@@ -9,7 +9,7 @@ use depthcast_wire::time_unit::TimeUnit;
 use depthcast_wire::ws::{Opcode, frame_header};
 
 use super::channel::{Channel, Topic};
-use super::payload::{Format, Payload};
+use super::payload::{Format, Payload, Published};
 use super::{Frame, Mailbox, WorkerMessage};
 use crate::reactor::mailbox::Refused;
 use crate::session::encoding::Encoding;
@@ -20,7 +20,7 @@ const FORMATS: usize = 3;
 pub(super) fn format_of(encoding: Encoding) -> Format {
     match encoding {
         Encoding::Json { time_unit, .. } => Format::Json(time_unit),
-        Encoding::Sbe => Format::Sbe,
+        Encoding::Sbe { .. } => Format::Sbe,
     }
 }
 
@@ -42,17 +42,19 @@ pub(super) fn opcode_of(format: Format) -> Opcode {
 /// One event in the formats that somebody wanted so far. Made for an event and dropped with it.
 #[derive(Debug)]
 pub(super) struct EventFrames<'e> {
-    instrument: &'e Instrument,
-    payload: Payload<'e>,
+    event: Published<'e>,
     /// Raw frames by format, header included; an inner None where the event does not fit the format.
     raw: [Option<Option<Bytes>>; FORMATS],
 }
 
 impl<'e> EventFrames<'e> {
     pub(super) fn new(instrument: &'e Instrument, payload: Payload<'e>) -> EventFrames<'e> {
+        EventFrames::of(Published::Symbol(instrument, payload))
+    }
+
+    pub(super) fn of(event: Published<'e>) -> EventFrames<'e> {
         EventFrames {
-            instrument,
-            payload,
+            event,
             raw: [const { None }; FORMATS],
         }
     }
@@ -60,13 +62,13 @@ impl<'e> EventFrames<'e> {
     /// The event as a frame for raw subscribers, encoded the first time a format is asked for. None where it does not
     /// fit.
     fn raw(&mut self, format: Format) -> Option<&Bytes> {
-        let (instrument, event) = (self.instrument, self.payload);
+        let event = self.event;
         let made = self.raw[index_of(format)].get_or_insert_with(|| {
             let mut payload = Vec::new();
-            match event.encode(format, instrument, &mut payload) {
+            match event.encode(format, &mut payload) {
                 Ok(()) => Some(frame(opcode_of(format), &payload)),
                 Err(error) => {
-                    tracing::error!(symbol = instrument.name(), %error, "subscribers of an event are closed");
+                    tracing::error!(symbol = event.symbol(), %error, "subscribers of an event are closed");
                     None
                 }
             }
@@ -121,11 +123,12 @@ impl Outbox {
     /// Publishes an event to a channel. Topics in whose format it does not fit are ended: they would have a gap.
     pub(super) fn publish(&mut self, channel: &Channel, frames: &mut EventFrames<'_>) {
         for topic in &channel.topics {
-            let Some(raw) = frames.raw(format_of(topic.encoding)) else {
+            let format = frames.event.format(format_of(topic.encoding));
+            let Some(raw) = frames.raw(format) else {
                 self.end_topic(topic);
                 continue;
             };
-            let bytes = if topic.encoding.is_combined() {
+            let bytes = if topic.encoding.wraps_json() && format != Format::Sbe {
                 let mut wrapped = Vec::with_capacity(raw.len() + 64);
                 combined(&mut wrapped, &topic.text, payload(raw));
                 frame(Opcode::Text, &wrapped)

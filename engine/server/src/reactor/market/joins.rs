@@ -140,7 +140,7 @@ impl Books<'_> {
                 sbe::depth_snapshot(&mut payload, instrument, event_time_us, &book).map_err(|_| TOO_LARGE)?;
             }
         }
-        if encoding.is_combined() {
+        if encoding.wraps_json() && format != Format::Sbe {
             let mut wrapped = Vec::with_capacity(payload.len() + 64);
             json::combined(&mut wrapped, &name.to_string(), &payload);
             payload = wrapped;

@@ -172,7 +172,12 @@ fn formats_and_wrapping_are_the_connections() {
         ),
         "{told:?}"
     );
-    join(&mut rig, 2, &["btcusdt@depth@100ms"], Encoding::Sbe);
+    join(
+        &mut rig,
+        2,
+        &["btcusdt@depth@100ms"],
+        Encoding::Sbe { combined: true },
+    );
     let Some(WorkerMessage::Joined {
         snapshots: Ok(snapshots),
         ..

@@ -4,9 +4,12 @@
 mod cadence;
 mod channel;
 mod frames;
+mod heartbeat;
 mod joins;
 #[cfg(test)]
 mod joins_tests;
+#[cfg(test)]
+mod kinds_tests;
 mod payload;
 mod symbol;
 #[cfg(test)]
@@ -14,7 +17,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use depthcast_market::event::MarketEvent;
@@ -23,6 +26,7 @@ use depthcast_wire::stream::{StreamName, SymbolName};
 use self::cadence::TickClock;
 use self::channel::Outlet;
 use self::frames::Outbox;
+use self::heartbeat::Heartbeats;
 use self::joins::{Join, Joins};
 use self::symbol::Symbol;
 use super::counters::Counters;
@@ -39,6 +43,10 @@ const BURST: usize = 256;
 /// Frames that end a burst: they are handed on before more are made. One event makes at most one for each topic of its
 /// symbol.
 const BURST_FRAMES_MAX: usize = 4096;
+
+/// Frames that wait for full workers before no heartbeat is added to them: room for a burst, for the one event that goes
+/// past its end, and for some heartbeats. There are none then until the worker takes something.
+const WAITING_FRAMES_MAX: usize = 4 * BURST_FRAMES_MAX;
 
 /// How long a full worker is given before it is tried again; requests are answered in between.
 const FULL_WORKER_WAIT: Duration = Duration::from_millis(1);
@@ -65,9 +73,11 @@ type Wanted = HashMap<(usize, TopicToken), (StreamName, Encoding)>;
 pub struct Market {
     requests: Receiver<MarketRequest>,
     feed: Receiver<FeedMessage>,
+    seconds: Receiver<Instant>,
     symbols: Vec<Symbol>,
     by_name: HashMap<SymbolName, usize>,
     ticks: TickClock,
+    heartbeats: Heartbeats,
     outbox: Outbox,
     /// Everything that workers want; kept through epochs.
     wanted: Wanted,
@@ -81,19 +91,22 @@ pub struct Market {
 }
 
 impl Market {
-    /// A market that hears `feed` and `requests` and speaks to `workers`.
+    /// A market that hears `feed` and `requests`, gives a heartbeat at each of `seconds`, and speaks to `workers`.
     pub fn new(
         requests: Receiver<MarketRequest>,
         feed: Receiver<FeedMessage>,
+        seconds: Receiver<Instant>,
         workers: Vec<Mailbox<WorkerMessage>>,
         counters: Arc<Counters>,
     ) -> Market {
         Market {
             requests,
             feed,
+            seconds,
             symbols: Vec::new(),
             by_name: HashMap::new(),
             ticks: TickClock::default(),
+            heartbeats: Heartbeats::default(),
             outbox: Outbox::new(workers),
             wanted: HashMap::new(),
             counters,
@@ -126,6 +139,7 @@ impl Market {
                     }
                 };
             }
+            self.beat_if_due();
             self.hand_on();
         }
         if self.stop == Some(Stop::AfterFeed) {
@@ -140,12 +154,13 @@ impl Market {
             self.on_feed(message);
             self.hand_on();
         }
+        self.end_history();
         self.outbox.tell_all(|| WorkerMessage::Stop { at_once: false });
         self.hand_on();
     }
 
     /// Hands on what waits for the workers. While one is full the feed waits, but requests are answered: a subscriber that
-    /// is not reading may be waiting for its snapshot.
+    /// is not reading may be waiting for its snapshot. And there are heartbeats for the others.
     fn hand_on(&mut self) {
         while self.stop != Some(Stop::AtOnce) && !self.outbox.try_hand_on() {
             match self.requests.recv_timeout(FULL_WORKER_WAIT) {
@@ -153,6 +168,9 @@ impl Market {
                 Err(RecvTimeoutError::Timeout) => {}
                 // Nobody is left to tell us to stop, nor to hand anything on for.
                 Err(RecvTimeoutError::Disconnected) => self.stop = Some(Stop::AtOnce),
+            }
+            if self.outbox.frames() < WAITING_FRAMES_MAX {
+                self.beat_if_due();
             }
         }
     }
@@ -166,20 +184,38 @@ impl Market {
     /// Sleeps until there is something to do, and answers a request if that is it.
     fn wait(&mut self) -> Option<FeedMessage> {
         let at_once = MarketRequest::Stop { at_once: true };
-        if !self.feed_is_open {
-            let request = self.requests.recv().unwrap_or(at_once);
-            self.on_request(request);
-            return None;
-        }
+        let never = crossbeam_channel::never();
+        let feed = if self.feed_is_open { &self.feed } else { &never };
         select! {
             recv(self.requests) -> request => {
                 self.on_request(request.unwrap_or(at_once));
                 None
             }
-            recv(self.feed) -> message => {
+            recv(feed) -> message => {
                 self.feed_is_open = message.is_ok();
                 message.ok()
             }
+            recv(self.seconds) -> second => {
+                self.on_second(second.is_ok());
+                None
+            }
+        }
+    }
+
+    fn beat_if_due(&mut self) {
+        match self.seconds.try_recv() {
+            Ok(_) => self.on_second(true),
+            Err(TryRecvError::Disconnected) => self.on_second(false),
+            Err(TryRecvError::Empty) => {}
+        }
+    }
+
+    /// Another second has passed, or (`false`) nobody counts them any more.
+    fn on_second(&mut self, is_counted: bool) {
+        if !is_counted {
+            self.seconds = crossbeam_channel::never();
+        } else if self.epoch.is_some() {
+            self.heartbeats.beat(self.ticks.now_us(), &mut self.outbox);
         }
     }
 
@@ -197,10 +233,8 @@ impl Market {
                 }
             }
             MarketRequest::Unwant { worker, token } => {
-                if let Some((name, encoding)) = self.wanted.remove(&(worker, token))
-                    && let Some(&symbol) = self.by_name.get(&name.symbol)
-                {
-                    self.symbols[symbol].detach(Outlet { worker, token }, name, encoding);
+                if let Some((name, encoding)) = self.wanted.remove(&(worker, token)) {
+                    self.detach(Outlet { worker, token }, name, encoding);
                 }
             }
             MarketRequest::Join {
@@ -275,7 +309,7 @@ impl Market {
                 Ok(())
             }
             MarketEvent::Trade(trade) => {
-                symbol.on_trade(&trade, &mut self.outbox);
+                symbol.on_trade(&trade, at_us, &mut self.outbox);
                 Ok(())
             }
         };
@@ -307,10 +341,19 @@ impl Market {
         self.joins.answer(book, &mut self.outbox);
     }
 
+    /// The history that was told so far is all there is of it.
+    fn end_history(&mut self) {
+        for symbol in &mut self.symbols {
+            symbol.on_end(&mut self.outbox);
+        }
+    }
+
     fn begin_epoch(&mut self, id: u64, symbols: &[FeedSymbol]) {
+        self.end_history();
         let ends = self.epoch.replace(id).map(|_| NEW_EPOCH);
         self.outbox.tell_all(|| WorkerMessage::Epoch { id, ends });
         self.ticks = TickClock::default();
+        self.heartbeats = Heartbeats::new(id);
         self.symbols = symbols.iter().take(SYMBOLS_MAX).map(Symbol::new).collect();
         self.by_name = self
             .symbols
@@ -327,11 +370,23 @@ impl Market {
 
     /// Connects a worker's topic to its symbol; false when there is no such symbol.
     fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) -> bool {
+        if name.kind.is_of_market() {
+            self.heartbeats.attach(outlet, name, encoding);
+            return true;
+        }
         let Some(&symbol) = self.by_name.get(&name.symbol) else {
             return false;
         };
         self.symbols[symbol].attach(outlet, name, encoding);
         true
+    }
+
+    fn detach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
+        if name.kind.is_of_market() {
+            self.heartbeats.detach(outlet, name, encoding);
+        } else if let Some(&symbol) = self.by_name.get(&name.symbol) {
+            self.symbols[symbol].detach(outlet, name, encoding);
+        }
     }
 
     fn depth(&self, symbol: SymbolName, limit: usize) -> DepthAnswer {

@@ -1,6 +1,6 @@
-//! What is published of a symbol, and how each kind of it is written in each format.
+//! What is published of a symbol and of the whole market, and how each kind of it is written in each format.
 
-use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Trade};
+use depthcast_market::event::{AggTrade, BestBidAsk, BookSnapshot, DepthUpdate, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_wire::json::encode as json;
 use depthcast_wire::sbe::{EncodeError, encode as sbe};
@@ -13,7 +13,7 @@ pub(super) enum Format {
     Sbe,
 }
 
-/// An event to be published. Times are microseconds.
+/// An event of a symbol to be published. Times are microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Payload<'e> {
     /// Changes of the book.
@@ -24,16 +24,68 @@ pub(super) enum Payload<'e> {
     Best(i64, &'e BestBidAsk),
     /// A trade.
     Trade(&'e Trade),
+    /// An aggregate trade.
+    AggTrade(&'e AggTrade),
+}
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heartbeat {
+    /// The feed's newest time, microseconds; zero before it has one.
+    pub(super) feed_time_us: i64,
+    /// The number of the feed's history.
+    pub(super) epoch: u64,
+    /// Which of that history it is, from 1.
+    pub(super) count: u64,
+}
+
+/// An event and what it is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Published<'e> {
+    /// One symbol.
+    Symbol(&'e Instrument, Payload<'e>),
+    /// The whole market.
+    Heartbeat(Heartbeat),
+}
+
+impl Published<'_> {
+    /// The format that it is written in where `format` is wanted: what SBE has no message for is JSON in SBE's unit.
+    pub(super) fn format(&self, format: Format) -> Format {
+        match self {
+            Published::Symbol(_, Payload::AggTrade(_)) | Published::Heartbeat(_) if format == Format::Sbe => {
+                Format::Json(TimeUnit::Microsecond)
+            }
+            _ => format,
+        }
+    }
+
+    /// The symbol's name; empty for what is of the whole market.
+    pub(super) fn symbol(&self) -> &str {
+        match self {
+            Published::Symbol(instrument, _) => instrument.name(),
+            Published::Heartbeat(_) => "",
+        }
+    }
+
+    /// Appends the event to `out`, in a format that [`Published::format`] gave. Only SBE has bounds that an event may not
+    /// fit.
+    pub(super) fn encode(&self, format: Format, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match *self {
+            Published::Symbol(instrument, payload) => payload.encode(format, instrument, out),
+            Published::Heartbeat(beat) => {
+                let unit = match format {
+                    Format::Json(unit) => unit,
+                    Format::Sbe => TimeUnit::Microsecond,
+                };
+                json::heartbeat(out, unit, beat.feed_time_us, beat.epoch, beat.count);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Payload<'_> {
-    /// Appends the event to `out`. Only SBE has bounds that an event may not fit.
-    pub(super) fn encode(
-        &self,
-        format: Format,
-        instrument: &Instrument,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
+    fn encode(&self, format: Format, instrument: &Instrument, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match format {
             Format::Json(unit) => {
                 self.encode_json(unit, instrument, out);
@@ -44,6 +96,10 @@ impl Payload<'_> {
                 Payload::Top(at_us, top) => sbe::depth_snapshot(out, instrument, at_us, top),
                 Payload::Best(at_us, best) => sbe::best_bid_ask(out, instrument, at_us, best),
                 Payload::Trade(trade) => sbe::trades(out, instrument, std::slice::from_ref(trade)),
+                Payload::AggTrade(_) => {
+                    self.encode_json(TimeUnit::Microsecond, instrument, out);
+                    Ok(())
+                }
             },
         }
     }
@@ -54,6 +110,7 @@ impl Payload<'_> {
             Payload::Top(_, top) => json::partial_depth(out, instrument, top),
             Payload::Best(_, best) => json::book_ticker(out, instrument, best),
             Payload::Trade(trade) => json::trade(out, instrument, unit, trade),
+            Payload::AggTrade(trade) => json::agg_trade(out, instrument, unit, trade),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use depthcast_market::aggregate::Aggregator;
 use depthcast_market::book::{Book, BookError, BookLimits};
-use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Trade};
+use depthcast_market::event::{AggTrade, BestBidAsk, BookSnapshot, DepthUpdate, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict};
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
@@ -42,6 +43,8 @@ pub(super) struct Symbol {
     event_time_us: i64,
     /// Subscribers have had a change of this book: the next one goes on where it ended.
     has_published: bool,
+    /// Kept whether or not somebody wants aggregate trades: their ids are the same for everybody.
+    aggregator: Aggregator,
     channels: Channels,
     diff: DepthUpdate,
     top: BookSnapshot,
@@ -59,6 +62,7 @@ impl Symbol {
             marks: WindowMarks::default(),
             event_time_us: 0,
             has_published: false,
+            aggregator: Aggregator::new(),
             channels: Channels::default(),
             diff: DepthUpdate::default(),
             top: BookSnapshot::default(),
@@ -179,9 +183,23 @@ impl Symbol {
         );
     }
 
-    pub(super) fn on_trade(&mut self, trade: &Trade, outbox: &mut Outbox) {
+    pub(super) fn on_trade(&mut self, trade: &Trade, at_us: i64, outbox: &mut Outbox) {
         self.event_time_us = self.event_time_us.max(trade.event_time_us);
         self.publish(StreamKind::Trade, Payload::Trade(trade), outbox);
+        for aggregate in self.aggregator.on_trade(trade, at_us) {
+            self.publish_aggregate(&aggregate, outbox);
+        }
+    }
+
+    /// The feed says no more: publishes what waits for more of it.
+    pub(super) fn on_end(&mut self, outbox: &mut Outbox) {
+        if let Some(aggregate) = self.aggregator.complete() {
+            self.publish_aggregate(&aggregate, outbox);
+        }
+    }
+
+    fn publish_aggregate(&self, aggregate: &AggTrade, outbox: &mut Outbox) {
+        self.publish(StreamKind::AggTrade, Payload::AggTrade(aggregate), outbox);
     }
 
     /// Publishes an event of a kind that never waits for a tick.
@@ -198,6 +216,9 @@ impl Symbol {
 
     /// Emits what ticks at `tick`, where the book changed in the window that ends with it.
     pub(super) fn on_tick(&mut self, tick: Tick, outbox: &mut Outbox) {
+        if let Some(aggregate) = self.aggregator.on_time(tick.0) {
+            self.publish_aggregate(&aggregate, outbox);
+        }
         if !self.sync.is_synced() {
             self.marks.owe(tick);
             return;
@@ -289,7 +310,11 @@ impl Symbol {
                     let top = Payload::Top(update.event_time_us, &self.top);
                     outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
                 }
-                StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::Trade => {}
+                StreamKind::BookTicker
+                | StreamKind::BestBidAsk
+                | StreamKind::Trade
+                | StreamKind::AggTrade
+                | StreamKind::Heartbeat => {}
             }
         }
     }

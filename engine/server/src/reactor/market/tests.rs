@@ -20,24 +20,28 @@ const COMBINED: Encoding = Encoding::Json {
     combined: true,
     time_unit: TimeUnit::Microsecond,
 };
+const SBE: Encoding = Encoding::Sbe { combined: false };
 const BTC: usize = 0;
 const ETH: usize = 1;
 
 pub(super) struct Rig {
     pub(super) market: Market,
-    inbox: Inbox<WorkerMessage>,
+    pub(super) inbox: Inbox<WorkerMessage>,
     poll: mio::Poll,
     next_topic: u32,
+    /// How often the feed says that it has depth, from the next epoch on.
+    pub(super) depth_cadence_ms: u32,
 }
 
 impl Rig {
     /// A market of BTCUSDT and ETHUSDT, fed every 100 ms, whose history has not begun.
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let poll = mio::Poll::new().unwrap();
         let (mailbox, inbox) = mailbox(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let market = Market::new(
             bounded(1).1,
             bounded(1).1,
+            crossbeam_channel::never(),
             vec![mailbox],
             Arc::new(Counters::default()),
         );
@@ -46,6 +50,7 @@ impl Rig {
             inbox,
             poll,
             next_topic: 0,
+            depth_cadence_ms: 100,
         }
     }
 
@@ -58,7 +63,7 @@ impl Rig {
     pub(super) fn begin(&mut self) {
         let symbols = ["BTCUSDT", "ETHUSDT"].map(|name| FeedSymbol {
             instrument: Arc::new(Instrument::new(name, Exponents { price: -1, qty: 0 }, 1, 1).unwrap()),
-            depth_cadence_ms: 100,
+            depth_cadence_ms: self.depth_cadence_ms,
         });
         self.market.on_feed(FeedMessage::Epoch {
             id: 1,
@@ -82,7 +87,7 @@ impl Rig {
         token
     }
 
-    fn event(&mut self, symbol: usize, at_ms: i64, event: MarketEvent) {
+    pub(super) fn event(&mut self, symbol: usize, at_ms: i64, event: MarketEvent) {
         self.market.on_feed(FeedMessage::Event {
             symbol,
             at_us: at_ms * 1000,
@@ -157,7 +162,7 @@ impl Rig {
         messages
     }
 
-    fn texts(&mut self) -> Vec<(u32, String)> {
+    pub(super) fn texts(&mut self) -> Vec<(u32, String)> {
         self.frames()
             .into_iter()
             .map(|(topic, bytes)| (topic, String::from_utf8(bytes).unwrap()))
@@ -257,10 +262,10 @@ fn all_kinds_and_formats_come_of_the_same_events() {
     rig.snapshot(1000, 10, &[(100, 1), (99, 1)], &[(110, 1)]);
     let [best, best_sbe, trade_sbe, partial, diff_sbe] = [
         ("btcusdt@bookTicker", RAW),
-        ("btcusdt@bestBidAsk", Encoding::Sbe),
-        ("btcusdt@trade", Encoding::Sbe),
+        ("btcusdt@bestBidAsk", SBE),
+        ("btcusdt@trade", SBE),
         ("btcusdt@depth5@100ms", RAW),
-        ("btcusdt@depth", Encoding::Sbe),
+        ("btcusdt@depth", SBE),
     ]
     .map(|(name, encoding)| rig.want(name, encoding).topic);
     rig.want("ethusdt@trade", RAW);
