@@ -6,10 +6,12 @@
 //! - [`stream`]: stream names as `btcusdt@depth@100ms`; [`target`]: what a connection's URL asks for;
 //! - [`control`]: SUBSCRIBE and the other requests inside a connection;
 //! - [`json`]: market events as JSON, both ways; [`sbe`]: the same in Simple Binary Encoding.
+//! - [`feed_link`]: what an exchange feeds engines with.
 
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod feed_link;
 pub mod http;
 pub mod json;
 pub mod sbe;
