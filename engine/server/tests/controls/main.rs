@@ -4,5 +4,6 @@
 #[path = "../common/mod.rs"]
 pub mod common;
 
+mod aggregates;
 mod paths;
 mod requests;
