@@ -3,7 +3,7 @@
 //! | method | params | reply's `result` |
 //! |---|---|---|
 //! | `SUBSCRIBE`, `UNSUBSCRIBE` | stream names | `null` |
-//! | `LIST_SUBSCRIPTIONS` | none | the names |
+//! | `LIST_SUBSCRIPTIONS` | none | the names, by symbol, kind and cadence |
 //! | `SET_PROPERTY` | `"combined"`, a boolean | `null` |
 //! | `GET_PROPERTY` | `"combined"` | the boolean |
 //!
@@ -18,7 +18,7 @@ mod tests;
 
 use crate::stream::{StreamName, excerpt};
 use crate::target::TARGET_STREAMS_MAX;
-use parts::{Parts, Scalar};
+use parts::{Params, Parts, Scalar};
 
 /// The most params of one request: one connection may have no more streams than that.
 pub const REQUEST_PARAMS_MAX: usize = TARGET_STREAMS_MAX;
@@ -160,7 +160,8 @@ fn parse_method(parts: &Parts<'_>) -> Result<Method, Refusal> {
             REQUEST_PARAMS_MAX,
         )?)?)),
         "LIST_SUBSCRIPTIONS" => {
-            if matches!(parts.params, Some(Some(_))) {
+            // It takes none, which real clients say in three ways.
+            if !matches!(parts.params, None | Some(Params::Null)) {
                 params(parts, 0)?;
             }
             Ok(Method::ListSubscriptions)
@@ -190,15 +191,12 @@ fn parse_method(parts: &Parts<'_>) -> Result<Method, Refusal> {
 
 /// The params, where there are any and no more than `most`.
 fn params<'p>(parts: &'p Parts<'_>, most: usize) -> Result<&'p [Scalar<'p>], Refusal> {
-    let params = match &parts.params {
-        Some(Some(params)) => params,
-        Some(None) => return Err(Refusal::invalid("params must be an array")),
-        None => return Err(Refusal::invalid("missing field `params`")),
-    };
-    if params.count > most {
-        return Err(Refusal::invalid("too many parameters"));
+    match &parts.params {
+        Some(Params::Array { count, .. }) if *count > most => Err(Refusal::invalid("too many parameters")),
+        Some(Params::Array { first, .. }) => Ok(first),
+        Some(Params::Null | Params::Other) => Err(Refusal::invalid("params must be an array")),
+        None => Err(Refusal::invalid("missing field `params`")),
     }
-    Ok(&params.first)
 }
 
 fn parse_names(params: &[Scalar<'_>]) -> Result<Vec<StreamName>, Refusal> {

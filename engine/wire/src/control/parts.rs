@@ -19,11 +19,18 @@ pub(super) enum Scalar<'de> {
     Other,
 }
 
-/// A params array: its first [`REQUEST_PARAMS_MAX`] values, and how many it had.
+/// What stands for params.
 #[derive(Debug)]
-pub(super) struct Params<'de> {
-    pub(super) first: Vec<Scalar<'de>>,
-    pub(super) count: usize,
+pub(super) enum Params<'de> {
+    Null,
+    Array {
+        /// Its first [`REQUEST_PARAMS_MAX`] values.
+        first: Vec<Scalar<'de>>,
+        /// How many it had.
+        count: usize,
+    },
+    /// Something else.
+    Other,
 }
 
 /// The parts of a request. `None` is a key that is not there.
@@ -32,8 +39,7 @@ pub(super) struct Parts<'de> {
     /// False where the JSON is no object; then nothing else is set.
     pub(super) is_object: bool,
     pub(super) method: Option<Scalar<'de>>,
-    /// `Some(None)` where it is no array.
-    pub(super) params: Option<Option<Params<'de>>>,
+    pub(super) params: Option<Params<'de>>,
     pub(super) id: Option<Scalar<'de>>,
 }
 
@@ -58,27 +64,27 @@ impl<'de> FromJson<'de> for Scalar<'de> {
     }
 }
 
-impl<'de> FromJson<'de> for Option<Params<'de>> {
-    fn from_scalar(_: Scalar<'de>) -> Self {
-        None
+impl<'de> FromJson<'de> for Params<'de> {
+    fn from_scalar(scalar: Scalar<'de>) -> Self {
+        match scalar {
+            Scalar::Null => Params::Null,
+            _ => Params::Other,
+        }
     }
 
     fn from_seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
-        let mut params = Params {
-            first: Vec::new(),
-            count: 0,
-        };
-        while params.count < REQUEST_PARAMS_MAX {
+        let mut first = Vec::new();
+        while first.len() < REQUEST_PARAMS_MAX {
             match seq.next_element::<Json<Scalar<'de>>>()? {
-                Some(Json(param)) => params.first.push(param),
-                None => return Ok(Some(params)),
+                Some(Json(param)) => first.push(param),
+                None => break,
             }
-            params.count += 1;
         }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            params.count += 1;
+        let mut count = first.len();
+        while count >= REQUEST_PARAMS_MAX && seq.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
         }
-        Ok(Some(params))
+        Ok(Params::Array { first, count })
     }
 }
 
