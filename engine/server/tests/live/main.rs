@@ -5,6 +5,8 @@
 pub mod common;
 
 pub mod book;
+pub mod fake;
+mod link;
 mod snapshot;
 
 use common::raw;
