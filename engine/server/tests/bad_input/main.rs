@@ -7,6 +7,7 @@ pub mod common;
 mod captures;
 mod endings;
 mod gaps;
+mod limits;
 mod requests;
 mod settings;
 mod slow;
