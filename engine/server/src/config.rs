@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use depthcast_feed_sim::capture::{CaptureOptions, CaptureUrlError};
@@ -87,6 +88,10 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES")]
     pub send_buffer: Option<usize>,
 
+    /// Say every so often, as 5s or 1m, what the engine does: a line on standard output. [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub stats: Option<String>,
+
     /// Also answer /echo, which returns every message: for WebSocket conformance suites.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub echo: Option<bool>,
@@ -125,6 +130,8 @@ pub struct Config {
     pub retention_bytes: usize,
     /// Bytes of kernel send buffer.
     pub send_buffer: Option<usize>,
+    /// Between two lines of statistics.
+    pub stats: Option<Duration>,
     /// Whether `/echo` exists.
     pub echo: bool,
 }
@@ -172,6 +179,9 @@ pub enum ConfigError {
          give --allow-remote as well if that is meant"
     )]
     Remote(SocketAddr),
+    /// How often to tell statistics.
+    #[error("--stats {0:?} is no time from 100ms to 1day; it takes one as 5s or 1m")]
+    Stats(String),
     /// A number outside its range.
     #[error("--{name} is {value}; it takes {low} to {high}")]
     Range {
@@ -223,6 +233,7 @@ impl Settings {
             attempts_loopback: self.attempts_loopback.or(below.attempts_loopback),
             retention_bytes: self.retention_bytes.or(below.retention_bytes),
             send_buffer: self.send_buffer.or(below.send_buffer),
+            stats: self.stats.or(below.stats),
             echo: self.echo.or(below.echo),
         }
     }
@@ -275,6 +286,7 @@ impl Settings {
             attempts_loopback: self.attempts_loopback.unwrap_or(false),
             retention_bytes: bytes("retention-bytes", self.retention_bytes.unwrap_or(8 << 20))?,
             send_buffer: self.send_buffer.map(|n| bytes("send-buffer", n)).transpose()?,
+            stats: self.stats.map(stats_interval).transpose()?,
             echo: self.echo.unwrap_or(false),
         })
     }
@@ -297,6 +309,15 @@ fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
         .ok()
         .and_then(|mut all| all.next())
         .ok_or_else(|| ConfigError::Listen(listen.into()))
+}
+
+/// The time between two lines of statistics.
+fn stats_interval(text: String) -> Result<Duration, ConfigError> {
+    let range = Duration::from_millis(100)..=Duration::from_hours(24);
+    match humantime::parse_duration(&text) {
+        Ok(interval) if range.contains(&interval) => Ok(interval),
+        _ => Err(ConfigError::Stats(text)),
+    }
 }
 
 fn in_range(name: &'static str, value: u64, low: u64, high: u64) -> Result<u64, ConfigError> {

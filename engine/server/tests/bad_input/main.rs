@@ -11,5 +11,6 @@ mod limits;
 mod requests;
 mod settings;
 mod slow;
+mod stats;
 mod strangers;
 mod witness;

@@ -74,6 +74,11 @@ fn feeds_and_numbers_that_are_wrong_are_named() {
             &["--feed", &feed, "--attempts-window-s", "0"],
             "--attempts-window-s is 0; it takes 1 to 86400",
         ),
+        (
+            &["--feed", &feed, "--stats", "often"],
+            "--stats \"often\" is no time from 100ms to 1day",
+        ),
+        (&["--feed", &feed, "--stats", "1ms"], "--stats \"1ms\""),
         (&["--feed", "capture:a", "--listen", "here"], "--listen \"here\""),
         (
             &["--feed", "capture:a", "--listen", "127.0.0.1:65536"],
