@@ -197,6 +197,9 @@ pub struct Session {
     end_cause: Option<EndCause>,
 }
 
+// Every connection has one.
+const _: () = assert!(size_of::<Session>() <= 72);
+
 impl Session {
     /// A connection accepted at tick `now`.
     pub fn new(now: u32, limits: &SessionLimits) -> Session {
