@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
+use crate::os::clock::Clock;
 use crate::os::net;
+use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
     CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
@@ -92,14 +94,17 @@ impl Engine {
     pub fn start(config: &Config) -> Result<Engine, StartError> {
         let source = open_feed(&config.feed)?;
         let symbols = source.symbols();
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::of_workers(config.workers));
         let (market, requests) = bounded(MARKET_REQUESTS_MAX);
         let (admin, handed_off) = mpsc::channel(admin::WAITING_MAX);
         let end_at_once = Arc::new(AtomicBool::new(false));
+        let settings = worker_settings(config);
         let links = WorkerLinks {
             market: market.clone(),
             admin,
             counters: counters.clone(),
+            clock: Clock::start(),
+            attempts: Arc::new(Mutex::new(Attempts::new(settings.attempts))),
             end_at_once: end_at_once.clone(),
         };
 
@@ -114,7 +119,7 @@ impl Engine {
             })?;
             // Port 0 is any free one: all workers share the one that the first was given.
             address = listener.local_addr()?;
-            let (worker, mailbox) = Worker::new(index, listener, worker_settings(config), links.clone())?;
+            let (worker, mailbox) = Worker::new(index, listener, settings.clone(), links.clone())?;
             workers.push(worker);
             mailboxes.push(mailbox);
         }
@@ -305,8 +310,17 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             pong_ticks: ticks(config.pong_ms),
             lag_ticks: ticks(config.lag_ms),
             close_ticks: ticks(CLOSE_MS),
+            life_ticks: config.life_s * (1000 / TICK_MS),
+            messages_per_second: config.messages_per_second,
             streams_max: config.streams_per_connection,
+            attempts_per_ip: config.attempts_per_ip,
+            attempts_window_s: config.attempts_window_s,
             echo: config.echo,
+        },
+        attempts: AttemptLimits {
+            attempts: config.attempts_per_ip,
+            window_ticks: config.attempts_window_s * (1000 / TICK_MS),
+            loopback: config.attempts_loopback,
         },
         connections_max: config.connections_per_worker,
         send_buffer: config.send_buffer,

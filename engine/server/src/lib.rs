@@ -11,4 +11,5 @@ pub mod mem;
 pub mod os;
 pub mod reactor;
 pub mod session;
+pub mod stats;
 pub mod watch;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use crossbeam_channel::{Sender, bounded, select};
@@ -10,6 +11,7 @@ use depthcast::config::{Config, LISTEN_DEFAULT, Settings};
 use depthcast::engine::{Engine, StartError};
 use depthcast::os::{cpu, limits};
 use depthcast::reactor::feed::{FeedEnd, FeedNews};
+use depthcast::stats;
 use depthcast::watch::{self, WatchOptions};
 use tracing_subscriber::EnvFilter;
 
@@ -124,8 +126,20 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
     let _ = introduce(&engine, &config, &mut std::io::stdout());
     let mut feed_news = engine.feed_news().clone();
     let mut feed_end = engine.feed_end().clone();
+    let stats_due = config
+        .stats
+        .map_or_else(crossbeam_channel::never, crossbeam_channel::tick);
+    let stats_lines = config.stats.map(|_| aside_lines());
+    let mut last_look = (Instant::now(), engine.counters().totals());
     loop {
         select! {
+            recv(stats_due) -> _ => {
+                let look = (Instant::now(), engine.counters().totals());
+                let line = stats::line(&last_look.1, &look.1, look.0.duration_since(last_look.0));
+                last_look = look;
+                // A reader that is behind gets fewer lines.
+                let _ = stats_lines.as_ref().map(|lines| lines.try_send(line));
+            }
             recv(signals) -> _ => {
                 say_aside("ending: connections are being closed (once more to end at once)");
                 return stop(engine, true, &signals, ExitCode::SUCCESS);
@@ -155,6 +169,14 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
             }
         }
     }
+}
+
+/// Lines for standard output, written by a thread of its own: a pipe whose reader has stopped reading must not keep the
+/// loop from hearing a signal.
+fn aside_lines() -> Sender<String> {
+    let (lines, to_write) = bounded::<String>(1);
+    std::thread::spawn(move || to_write.iter().for_each(|line| say(&line)));
+    lines
 }
 
 /// Ends the engine on a thread of its own, so that a second signal need not wait for goodbyes.

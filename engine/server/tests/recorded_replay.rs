@@ -5,7 +5,6 @@ pub mod common;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use common::subscriber::{Message, Subscriber, subscription};
 use crossbeam_channel::TryRecvError;
 use depthcast::config::Settings;
 use depthcast::reactor::feed::FeedEnd;
+use depthcast::session::EndCause;
 use socket2::{Domain, Socket, Type};
 
 /// A socket buffer that holds few frames, so that a reader's pace is felt at the other end.
@@ -237,7 +237,7 @@ fn one_who_takes_nothing_does_not_hold_up_a_replay_for_good() {
     let engine = start(impatient(&trades_capture(&scratch)));
     let _silent = open_small(engine.address(), "/ws/btcusdt@trade");
     assert_eq!(engine.feed_end().recv_timeout(PATIENCE), Ok(FeedEnd::Hold));
-    assert_eq!(engine.counters().slow_consumers.load(Ordering::Relaxed), 1);
+    assert_eq!(engine.counters().ended(EndCause::SlowConsumer), 1);
 }
 
 /// Reads one depth event and gives its ids.
@@ -253,7 +253,9 @@ fn a_stream_can_be_left_and_taken_again_in_one_piece() {
         subscription("UNSUBSCRIBE", &[name], 2),
         subscription("SUBSCRIBE", &[name], 3),
     ];
-    let engine = start(settings(&capture(), "speed=20&start=1"));
+    let mut settings = settings(&capture(), "speed=20&start=1");
+    settings.messages_per_second = Some(0);
+    let engine = start(settings);
     let mut subscriber = Subscriber::open(engine.address(), &format!("/ws/{name}"));
     let mut next_id = None;
     for _ in 0..5 {

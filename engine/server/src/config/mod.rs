@@ -5,6 +5,7 @@ mod feed;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Deserializer};
@@ -70,6 +71,26 @@ pub struct Settings {
     #[arg(long, value_name = "MS")]
     pub lag_ms: Option<u32>,
 
+    /// Seconds after which a connection is closed, to come back. [default: 86400]
+    #[arg(long, value_name = "S")]
+    pub life_s: Option<u32>,
+
+    /// Messages (pings, pongs, requests) a connection may send in a second; 0 = no limit. [default: 5]
+    #[arg(long, value_name = "N")]
+    pub messages_per_second: Option<u32>,
+
+    /// Connections, of any kind, one IP address (of IPv6, a /64) may open in --attempts-window-s; 0 = no limit. [default: 300]
+    #[arg(long, value_name = "N")]
+    pub attempts_per_ip: Option<u32>,
+
+    /// Seconds over which --attempts-per-ip counts. [default: 300]
+    #[arg(long, value_name = "S")]
+    pub attempts_window_s: Option<u32>,
+
+    /// Count --attempts-per-ip for loopback addresses as well, which are exempt otherwise.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub attempts_loopback: Option<bool>,
+
     /// Bytes a group of equal subscribers keeps for those who cannot keep up; past it they are closed. [default: 8388608]
     #[arg(long, value_name = "BYTES")]
     pub retention_bytes: Option<usize>,
@@ -77,6 +98,10 @@ pub struct Settings {
     /// Bytes of kernel send buffer of each connection. [default: as the kernel sizes it]
     #[arg(long, value_name = "BYTES")]
     pub send_buffer: Option<usize>,
+
+    /// Say every so often, as 5s or 1m, what the engine does: a line on standard output. [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub stats: Option<String>,
 
     /// Also answer /echo, which returns every message: for WebSocket conformance suites.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -102,10 +127,22 @@ pub struct Config {
     pub pong_ms: u32,
     /// Before a slow consumer is closed, milliseconds.
     pub lag_ms: u32,
+    /// Of a connection, seconds.
+    pub life_s: u32,
+    /// Messages of one connection in a second; 0 for any number.
+    pub messages_per_second: u16,
+    /// Connections of one address in a window; 0 for any number.
+    pub attempts_per_ip: u32,
+    /// The window, seconds.
+    pub attempts_window_s: u32,
+    /// Whether loopback addresses count.
+    pub attempts_loopback: bool,
     /// Bytes a group's log keeps.
     pub retention_bytes: usize,
     /// Bytes of kernel send buffer.
     pub send_buffer: Option<usize>,
+    /// Between two lines of statistics.
+    pub stats: Option<Duration>,
     /// Whether `/echo` exists.
     pub echo: bool,
 }
@@ -145,6 +182,9 @@ pub enum ConfigError {
          give --allow-remote as well if that is meant"
     )]
     Remote(SocketAddr),
+    /// How often to tell statistics.
+    #[error("--stats {0:?} is no time from 100ms to 1day; it takes one as 5s or 1m")]
+    Stats(String),
     /// A number outside its range.
     #[error("--{name} is {value}; it takes {low} to {high}")]
     Range {
@@ -193,8 +233,14 @@ impl Settings {
             ping_ms: self.ping_ms.or(below.ping_ms),
             pong_ms: self.pong_ms.or(below.pong_ms),
             lag_ms: self.lag_ms.or(below.lag_ms),
+            life_s: self.life_s.or(below.life_s),
+            messages_per_second: self.messages_per_second.or(below.messages_per_second),
+            attempts_per_ip: self.attempts_per_ip.or(below.attempts_per_ip),
+            attempts_window_s: self.attempts_window_s.or(below.attempts_window_s),
+            attempts_loopback: self.attempts_loopback.or(below.attempts_loopback),
             retention_bytes: self.retention_bytes.or(below.retention_bytes),
             send_buffer: self.send_buffer.or(below.send_buffer),
+            stats: self.stats.or(below.stats),
             echo: self.echo.or(below.echo),
         }
     }
@@ -203,6 +249,9 @@ impl Settings {
     pub fn check(self, cores: usize) -> Result<Config, ConfigError> {
         let ms = |name, value: Option<u32>, default| {
             in_range(name, u64::from(value.unwrap_or(default)), 100, 86_400_000).map(|ms| ms as u32)
+        };
+        let number = |name, value: Option<u32>, default: u32, low, high| {
+            in_range(name, u64::from(value.unwrap_or(default)), low, high).map(|n| n as u32)
         };
         let bytes = |name, value: usize| in_range(name, value as u64, 4096, 1 << 32).map(|n| n as usize);
         Ok(Config {
@@ -232,8 +281,15 @@ impl Settings {
             ping_ms: ms("ping-ms", self.ping_ms, 20_000)?,
             pong_ms: ms("pong-ms", self.pong_ms, 60_000)?,
             lag_ms: ms("lag-ms", self.lag_ms, 10_000)?,
+            life_s: number("life-s", self.life_s, 86_400, 1, 31_536_000)?,
+            messages_per_second: number("messages-per-second", self.messages_per_second, 5, 0, 10_000)?
+                as u16,
+            attempts_per_ip: number("attempts-per-ip", self.attempts_per_ip, 300, 0, 1_000_000)?,
+            attempts_window_s: number("attempts-window-s", self.attempts_window_s, 300, 1, 86_400)?,
+            attempts_loopback: self.attempts_loopback.unwrap_or(false),
             retention_bytes: bytes("retention-bytes", self.retention_bytes.unwrap_or(8 << 20))?,
             send_buffer: self.send_buffer.map(|n| bytes("send-buffer", n)).transpose()?,
+            stats: self.stats.map(stats_interval).transpose()?,
             echo: self.echo.unwrap_or(false),
         })
     }
@@ -270,6 +326,15 @@ fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
         .ok()
         .and_then(|mut all| all.next())
         .ok_or_else(|| ConfigError::Listen(listen.into()))
+}
+
+/// The time between two lines of statistics.
+fn stats_interval(text: String) -> Result<Duration, ConfigError> {
+    let range = Duration::from_millis(100)..=Duration::from_hours(24);
+    match humantime::parse_duration(&text) {
+        Ok(interval) if range.contains(&interval) => Ok(interval),
+        _ => Err(ConfigError::Stats(text)),
+    }
 }
 
 fn in_range(name: &'static str, value: u64, low: u64, high: u64) -> Result<u64, ConfigError> {

@@ -152,8 +152,11 @@ impl Fanout {
     fn settle(&mut self, id: MemberId, group: GroupId, offered: usize, written: usize) {
         let member = &mut self.members[id];
         let mut left = written;
+        self.sent.bytes += written as u64;
         if let Some(prefix) = &mut member.prefix {
+            let frames = prefix.frames();
             left = prefix.consume(left);
+            self.sent.frames += (frames - prefix.frames()) as u64;
             if prefix.is_empty() {
                 member.prefix = None;
             }
@@ -172,7 +175,10 @@ impl Fanout {
             }
             left -= frame.len();
         }
+        self.sent.frames += cursor - member.cursor;
         if let Some(rest) = torn {
+            // It counts when its rest, which is in the prefix now, was taken.
+            self.sent.frames -= 1;
             member.prefix.get_or_insert_default().push_due(rest);
         }
         log.advance(std::mem::replace(&mut member.cursor, cursor), cursor);
@@ -183,6 +189,7 @@ impl Fanout {
         }
         if written < offered {
             if !std::mem::replace(&mut member.is_lagging, true) {
+                self.lagging += 1;
                 self.events.push(FanoutEvent::Blocked(id));
             }
             self.list(id, List::Blocked);
@@ -193,6 +200,7 @@ impl Fanout {
             return;
         }
         if std::mem::take(&mut member.is_lagging) {
+            self.lagging -= 1;
             self.events.push(FanoutEvent::CaughtUp(id));
         }
         if std::mem::take(&mut member.is_watched) {

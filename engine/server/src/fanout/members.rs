@@ -42,6 +42,7 @@ impl Fanout {
     pub fn remove(&mut self, id: MemberId) {
         if self.is_member(id) {
             self.leave(id);
+            self.lagging -= u32::from(self.members[id].is_lagging);
             self.members[id] = Member::default();
         }
     }

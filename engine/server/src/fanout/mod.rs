@@ -120,6 +120,18 @@ pub struct Fanout {
     over_retention: Vec<GroupId>,
     run: Run,
     events: Vec<FanoutEvent>,
+    sent: Sent,
+    /// Members that have been blocked and have not caught up since.
+    lagging: u32,
+}
+
+/// What sockets took since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Whole frames; what is queued for one member alone counts as it was queued.
+    pub frames: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 impl Fanout {
@@ -135,6 +147,8 @@ impl Fanout {
             over_retention: Vec::new(),
             run: Run::default(),
             events: Vec::new(),
+            sent: Sent::default(),
+            lagging: 0,
         };
         let empty: Arc<[TopicId]> = Arc::from([]);
         let id = fanout
@@ -193,6 +207,16 @@ impl Fanout {
             group.is_over
         });
         !self.over_retention.is_empty()
+    }
+
+    /// What sockets took since the start.
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// Members that have been blocked and have not caught up since.
+    pub fn lagging(&self) -> u32 {
+        self.lagging
     }
 
     /// Whether [`Fanout::flush`] has members to visit.

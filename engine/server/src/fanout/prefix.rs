@@ -25,6 +25,10 @@ impl Prefix {
         self.frames.is_empty()
     }
 
+    pub(super) fn frames(&self) -> usize {
+        self.frames.len()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -92,11 +92,25 @@ struct Expected {
     abandoned: bool,
 }
 
+impl Expected {
+    /// How many of the frames are whole in the first `bytes`.
+    fn whole_frames(&self, mut bytes: usize) -> u64 {
+        let whole = self.frames.iter().take_while(|frame| {
+            let is_whole = frame.len() <= bytes;
+            bytes = bytes.saturating_sub(frame.len());
+            is_whole
+        });
+        whole.count() as u64
+    }
+}
+
 struct World {
     fanout: Fanout,
     topics: BTreeMap<usize, TopicId>,
     sockets: Sockets,
     expected: BTreeMap<u32, Expected>,
+    /// What members that are gone took.
+    sent_before: Sent,
     serial: u8,
     events: Vec<FanoutEvent>,
 }
@@ -108,6 +122,7 @@ impl World {
             topics: BTreeMap::new(),
             sockets: Sockets::default(),
             expected: BTreeMap::new(),
+            sent_before: Sent::default(),
             serial: 0,
             events: Vec::new(),
         };
@@ -128,7 +143,12 @@ impl World {
         world
     }
 
+    /// A new connection, in place of the one there was.
     fn connect(&mut self, member: u32) {
+        if let (Some(gone), Some(socket)) = (self.expected.get(&member), self.sockets.0.get(&member)) {
+            self.sent_before.frames += gone.whole_frames(socket.got.len());
+            self.sent_before.bytes += socket.got.len() as u64;
+        }
         self.fanout.add(member);
         self.sockets.0.insert(member, Socket::default());
         self.expected.insert(member, Expected::default());
@@ -241,6 +261,23 @@ impl World {
         self.fanout.abandon(member, last);
     }
 
+    /// What all sockets took, counted there.
+    fn sent(&self) -> Sent {
+        let mut sent = self.sent_before;
+        for (member, expected) in &self.expected {
+            let bytes = self.sockets.0[member].got.len();
+            sent.bytes += bytes as u64;
+            sent.frames += expected.whole_frames(bytes);
+        }
+        sent
+    }
+
+    fn check_counts(&self) {
+        assert_eq!(self.fanout.sent(), self.sent());
+        let lagging = (0..MEMBERS).filter(|&member| self.fanout.members[member].is_lagging);
+        assert_eq!(self.fanout.lagging() as usize, lagging.count());
+    }
+
     fn check(&self, member: u32, to_the_end: bool) {
         let expected = self.expected[&member].frames.concat();
         let got = &self.sockets.0[&member].got;
@@ -265,6 +302,8 @@ impl World {
         while self.fanout.flush(&mut self.sockets, 3) > 0 {}
         self.drain_events();
         (0..MEMBERS).for_each(|member| self.check(member, true));
+        self.check_counts();
+        assert_eq!(self.fanout.lagging(), 0);
         assert!(!self.fanout.has_work());
         for (_, group) in self.fanout.groups.iter() {
             assert_eq!(group.log().bytes(), 0, "a log that everybody has read is empty");
@@ -287,6 +326,7 @@ proptest! {
         for step in &steps {
             world.step(step);
             (0..MEMBERS).for_each(|member| world.check(member, false));
+            world.check_counts();
         }
         world.finish();
         for member in 0..MEMBERS {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use depthcast_wire::ws::CloseCode;
 use mio::net::TcpStream;
 
-use super::counters::Counters;
+use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
 use super::messages::TopicToken;
 use super::owner::{Owner, count_subscriber};
@@ -69,6 +69,8 @@ pub(super) struct Connections {
     wheel: Wheel,
     limits: SessionLimits,
     counters: Arc<Counters>,
+    /// Whose connections these are.
+    worker: usize,
     to_read: VecDeque<u32>,
     /// A round over all connections that is under way.
     sweep: Option<Sweep>,
@@ -104,6 +106,7 @@ impl Connections {
         topics: Topics,
         limits: SessionLimits,
         counters: Arc<Counters>,
+        worker: usize,
     ) -> Connections {
         Connections {
             slab: Slab::new(capacity),
@@ -113,6 +116,7 @@ impl Connections {
             wheel: Wheel::new(0),
             limits,
             counters,
+            worker,
             to_read: VecDeque::new(),
             sweep: None,
             handed_off: Vec::new(),
@@ -137,11 +141,30 @@ impl Connections {
         self.slab.len()
     }
 
-    /// Takes a connection that was accepted; gives the socket back when the table is full.
-    pub(super) fn insert(&mut self, socket: TcpStream) -> Result<u32, TcpStream> {
+    /// What this worker counts.
+    pub(super) fn counts(&self) -> &WorkerCounters {
+        self.counters.worker(self.worker)
+    }
+
+    /// Tells everybody what was counted in this turn.
+    pub(super) fn publish_counts(&self) {
+        let (counts, sent) = (self.counts(), self.fanout.sent());
+        WorkerCounters::set(&counts.connections, self.slab.len().into());
+        WorkerCounters::set(&counts.blocked, self.fanout.lagging().into());
+        WorkerCounters::set(&counts.deliveries, sent.frames);
+        WorkerCounters::set(&counts.bytes, sent.bytes);
+    }
+
+    /// Takes a connection that was accepted; gives the socket back when the table is full. With `retry_after_s` its
+    /// address has opened too many, and it is told so instead of served.
+    pub(super) fn insert(&mut self, socket: TcpStream, retry_after_s: Option<u32>) -> Result<u32, TcpStream> {
+        let session = match retry_after_s {
+            None => Session::new(self.now, &self.limits),
+            Some(seconds) => Session::turned_away(self.now, seconds, &self.limits),
+        };
         let connection = Connection {
             socket,
-            session: Session::new(self.now, &self.limits),
+            session,
             is_queued: false,
             is_ending: false,
             is_paused: false,
@@ -343,7 +366,7 @@ impl Connections {
         if connection.session.is_open() {
             self.say_goodbye(id, goodbye);
         } else if goodbye.shutdown_us.is_some() && !connection.is_finishing {
-            self.drop_connection(id);
+            self.give_up(id, goodbye.code, goodbye.reason, EndCause::Engine);
         }
     }
 
@@ -430,9 +453,8 @@ impl Connections {
             Next::Finish => {
                 let connection = &mut self.slab[id];
                 if !std::mem::replace(&mut connection.is_finishing, true) {
-                    if connection.session.end_cause() == Some(EndCause::SlowConsumer) {
-                        Counters::bump(&self.counters.slow_consumers);
-                    }
+                    let cause = connection.session.end_cause();
+                    self.count_end(cause);
                     self.fanout.watch_drained(id);
                 }
             }
@@ -471,10 +493,18 @@ impl Connections {
         if !self.fanout.is_drained(id) {
             net::reset_on_close(&connection.socket);
         }
-        if let Some(cause) = connection.session.end_cause() {
-            tracing::debug!(connection = id, ?cause, "closed");
+        let cause = connection.session.end_cause();
+        tracing::debug!(connection = id, ?cause, "closed");
+        if !connection.is_finishing {
+            self.count_end(cause);
         }
         self.forget(id);
+    }
+
+    /// Counts the end of a connection, once. One that has no cause of ours was its peer's.
+    fn count_end(&self, cause: Option<EndCause>) {
+        let cause = cause.unwrap_or(EndCause::Peer);
+        WorkerCounters::add_one(&self.counts().ended[cause.index()]);
     }
 
     fn forget(&mut self, id: u32) -> Option<Connection> {

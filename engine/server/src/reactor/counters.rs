@@ -1,27 +1,158 @@
-//! Counts that threads share. Each has one writer side or is only added to; readers take them as they are.
+//! Counts that threads share. Each has one writer, or is added to so rarely that it does not matter who does; readers take
+//! them as they are.
+//!
+//! What workers count while they deliver is each worker's own, on cache lines that no other thread writes: the hot path
+//! shares nothing, and whoever wants a sum makes it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::session::EndCause;
 
 /// What the engine counts while it runs.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections that are subscribed to something. A replay with `start=N` waits for it.
     pub subscribers: AtomicUsize,
-    /// Connections accepted.
-    pub accepted: AtomicU64,
-    /// Connections refused because a worker's table was full or the host had no descriptor left.
-    pub refused: AtomicU64,
-    /// Connections given up because they read too slowly.
-    pub slow_consumers: AtomicU64,
     /// Subscriptions to symbols that the feed does not have.
     pub unknown_symbols: AtomicU64,
+    /// Connections of addresses that were not counted because the table of addresses was full.
+    pub untracked_attempts: AtomicU64,
+    /// Depth events of the feed.
+    pub depth_events: AtomicU64,
     /// Depth events that did not continue their book.
     pub feed_gaps: AtomicU64,
+    workers: Box<[WorkerCounters]>,
+}
+
+/// What one worker counts; nobody else writes here. Two cache lines are kept together, since hosts fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerCounters {
+    /// Connections it has now.
+    pub(super) connections: AtomicU64,
+    /// Connections whose socket was full and that have not caught up since.
+    pub(super) blocked: AtomicU64,
+    /// Whole frames that sockets took.
+    pub(super) deliveries: AtomicU64,
+    /// Bytes that sockets took.
+    pub(super) bytes: AtomicU64,
+    /// Connections accepted.
+    pub(super) accepted: AtomicU64,
+    /// Connections refused because its table was full or the host had no descriptor left.
+    pub(super) refused: AtomicU64,
+    /// Connections that came to their end, by cause.
+    pub(super) ended: [AtomicU64; EndCause::ALL.len()],
+}
+
+impl WorkerCounters {
+    /// Adds one. Only the worker itself may: without another writer no atomic addition is needed.
+    pub(super) fn add_one(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Puts in a count that the worker keeps elsewhere.
+    pub(super) fn set(counter: &AtomicU64, count: u64) {
+        counter.store(count, Ordering::Relaxed);
+    }
+}
+
+/// All counts at about one moment, those of the workers summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections there are.
+    pub connections: u64,
+    /// Those that are subscribed to something.
+    pub subscribers: u64,
+    /// Those whose socket was full and that have not caught up since.
+    pub blocked: u64,
+    /// Whole frames that sockets took, ever: market data, replies and pings. An HTTP answer counts as one.
+    pub deliveries: u64,
+    /// Bytes that sockets took, ever.
+    pub bytes: u64,
+    /// Connections accepted, ever.
+    pub accepted: u64,
+    /// Connections refused for want of room, ever.
+    pub refused: u64,
+    /// Depth events of the feed, ever.
+    pub depth_events: u64,
+    /// Depth events that did not continue their book, ever.
+    pub feed_gaps: u64,
+    /// Connections that came to their end, ever, by [`EndCause::index`].
+    pub ended: [u64; EndCause::ALL.len()],
 }
 
 impl Counters {
+    /// Counters of an engine of so many workers.
+    pub fn of_workers(workers: usize) -> Counters {
+        Counters {
+            workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
+            ..Counters::default()
+        }
+    }
+
+    /// Those of worker number `index`, for it alone to write. Panics when there is no such worker.
+    pub(super) fn worker(&self, index: usize) -> &WorkerCounters {
+        &self.workers[index]
+    }
+
     /// Adds one.
     pub fn bump(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections came to their end for `cause`.
+    pub fn ended(&self, cause: EndCause) -> u64 {
+        self.sum(|worker| &worker.ended[cause.index()])
+    }
+
+    /// Everything.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            connections: self.sum(|worker| &worker.connections),
+            subscribers: self.subscribers.load(Ordering::Relaxed) as u64,
+            blocked: self.sum(|worker| &worker.blocked),
+            deliveries: self.sum(|worker| &worker.deliveries),
+            bytes: self.sum(|worker| &worker.bytes),
+            accepted: self.sum(|worker| &worker.accepted),
+            refused: self.sum(|worker| &worker.refused),
+            depth_events: self.depth_events.load(Ordering::Relaxed),
+            feed_gaps: self.feed_gaps.load(Ordering::Relaxed),
+            ended: EndCause::ALL.map(|cause| self.ended(cause)),
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&WorkerCounters) -> &AtomicU64) -> u64 {
+        self.workers
+            .iter()
+            .map(|worker| of(worker).load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_the_sums_of_what_each_worker_counts_on_lines_of_its_own() {
+        let counters = Counters::of_workers(3);
+        for (index, count) in [(0, 5), (1, 7), (2, 11)] {
+            let worker = counters.worker(index);
+            assert_eq!(std::ptr::from_ref(worker).addr() % 128, 0);
+            WorkerCounters::set(&worker.deliveries, count);
+            WorkerCounters::set(&worker.blocked, 1);
+            WorkerCounters::add_one(&worker.ended[EndCause::Life.index()]);
+        }
+        WorkerCounters::add_one(&counters.worker(1).ended[EndCause::SlowConsumer.index()]);
+        Counters::bump(&counters.depth_events);
+        let totals = counters.totals();
+        assert_eq!(
+            (totals.deliveries, totals.blocked, totals.depth_events),
+            (23, 3, 1)
+        );
+        let ended: Vec<u64> = [EndCause::Life, EndCause::SlowConsumer, EndCause::Peer]
+            .map(|cause| totals.ended[cause.index()])
+            .to_vec();
+        assert_eq!(ended, [3, 1, 0]);
     }
 }

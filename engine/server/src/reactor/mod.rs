@@ -7,6 +7,7 @@
 //!                                   '-------MarketRequest---- admin thread
 //! ```
 
+pub mod attempts;
 pub mod counters;
 pub mod feed;
 mod joins;

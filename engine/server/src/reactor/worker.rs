@@ -2,8 +2,9 @@
 //! mailbox, flushes and runs timers, each in bounded slices, so that none of them holds up the others for long.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -12,8 +13,9 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
+use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
-use super::counters::Counters;
+use super::counters::{Counters, WorkerCounters};
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
 use super::topics::Topics;
@@ -56,6 +58,8 @@ pub struct WorkerSettings {
     pub fanout: FanoutLimits,
     /// Times and bounds of a connection.
     pub session: SessionLimits,
+    /// Connections that one address may open.
+    pub attempts: AttemptLimits,
     /// Connections of one worker.
     pub connections_max: u32,
     /// Bytes of send buffer for each connection; the kernel's own sizing when None.
@@ -71,6 +75,11 @@ pub struct WorkerLinks {
     pub admin: mpsc::Sender<HandedOff>,
     /// Counts for everybody.
     pub counters: Arc<Counters>,
+    /// The time of all workers.
+    pub clock: Clock,
+    /// The connections that addresses have opened lately, at whichever worker. A lock is enough: it is taken once for a
+    /// connection, held for one look into a table, and by peers to whom the limit does not apply never.
+    pub attempts: Arc<Mutex<Attempts>>,
     /// Set when the engine is to end at once, past whatever the mailbox holds.
     pub end_at_once: Arc<AtomicBool>,
 }
@@ -105,6 +114,7 @@ impl Worker {
         links: WorkerLinks,
     ) -> io::Result<(Worker, Mailbox<WorkerMessage>)> {
         let mut listener = listener;
+        let clock = links.clock;
         let poll = Poll::new()?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -115,6 +125,7 @@ impl Worker {
             Topics::new(index, links.market.clone()),
             settings.session,
             links.counters.clone(),
+            index,
         );
         let worker = Worker {
             index,
@@ -124,7 +135,7 @@ impl Worker {
             listener,
             inbox,
             connections,
-            clock: Clock::start(),
+            clock,
             now: 0,
             may_accept: true,
             accept_again_at: 0,
@@ -213,12 +224,13 @@ impl Worker {
         self.connections.fanout.enforce_retention();
         self.connections.flush(VISITS_PER_SLICE);
         self.timers_may_be_due = self.connections.run_timers(TIMERS_PER_SLICE);
+        self.connections.publish_counts();
     }
 
     fn accept_some(&mut self) {
         for _ in 0..ACCEPTS_PER_SLICE {
             match self.listener.accept() {
-                Ok((socket, _)) => self.admit(socket),
+                Ok((socket, peer)) => self.admit(socket, peer.ip()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.may_accept = false;
                     return;
@@ -230,7 +242,7 @@ impl Worker {
                         ErrorKind::ConnectionAborted | ErrorKind::Interrupted
                     ) => {}
                 Err(error) => {
-                    Counters::bump(&self.links.counters.refused);
+                    WorkerCounters::add_one(&self.connections.counts().refused);
                     tracing::warn!(worker = self.index, %error, "cannot accept: raise the host's descriptor limit");
                     self.accept_again_at = self.now + ACCEPT_REST_TICKS;
                     return;
@@ -239,20 +251,38 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, socket: TcpStream) {
+    /// Counts a connection of `peer`. Seconds for which it should stay away, where it has opened too many.
+    fn note_attempt(&self, peer: IpAddr) -> Option<u32> {
+        if !self.settings.attempts.apply_to(peer) {
+            return None;
+        }
+        // A table in which another worker has panicked is as good as before: its windows are numbers.
+        let mut attempts = self.links.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        match attempts.note(peer, self.now) {
+            Verdict::Admitted => None,
+            Verdict::Untracked => {
+                Counters::bump(&self.links.counters.untracked_attempts);
+                None
+            }
+            Verdict::TooMany(ticks) => Some((ticks * TICK_MS).div_ceil(1000)),
+        }
+    }
+
+    fn admit(&mut self, socket: TcpStream, peer: IpAddr) {
         if self.stop_at.is_some() || net::set_subscriber_options(&socket, self.settings.send_buffer).is_err()
         {
             return;
         }
-        let id = match self.connections.insert(socket) {
+        let retry_after_s = self.note_attempt(peer);
+        let id = match self.connections.insert(socket, retry_after_s) {
             Ok(id) => id,
             Err(mut socket) => {
-                Counters::bump(&self.links.counters.refused);
+                WorkerCounters::add_one(&self.connections.counts().refused);
                 refuse(&mut socket, "this engine has as many connections as it may");
                 return;
             }
         };
-        Counters::bump(&self.links.counters.accepted);
+        WorkerCounters::add_one(&self.connections.counts().accepted);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         let Some(socket) = self.connections.socket_mut(id) else {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use depthcast_wire::ws::{self, CloseCode, Opcode};
 
-use super::{EndCause, Host, Next, Phase, Session, Turn};
+use super::{EndCause, Host, Next, Phase, Session, TICK_MS, Turn};
 use crate::fanout::FanoutError;
 
 /// How all subscribers are closed.
@@ -33,7 +33,7 @@ impl Session {
             return Next::Continue;
         }
         if !self.is_open() {
-            self.end_cause = Some(cause);
+            self.end_cause.get_or_insert(cause);
             return Next::Drop;
         }
         turn.host.abandon(close_frame(code, reason));
@@ -58,6 +58,14 @@ impl Session {
         } else {
             self.end_behind_all(last.into(), EndCause::Engine, turn)
         }
+    }
+
+    /// Ends a connection that is as old as they become. As 1001, going away: the peer has done nothing wrong, and may come
+    /// back at once.
+    pub(super) fn end_life(&mut self, turn: &mut Turn<'_, impl Host>) -> Next {
+        let life_s = u64::from(turn.limits.life_ticks) * u64::from(TICK_MS) / 1000;
+        let reason = format!("this connection's life of {life_s} s is over: reconnect");
+        self.close(CloseCode::GOING_AWAY, &reason, EndCause::Life, turn)
     }
 
     /// Ends the connection behind all that it is owed: an answer to the peer's Close, or the end of a conversation in

@@ -9,6 +9,41 @@ use super::ending::bound_reached;
 use super::{EPOCH_HEADER, EndCause, Host, Next, Phase, Session, Turn};
 
 impl Session {
+    /// Bytes of a request that will not be carried out: they are looked through for the end of its head.
+    pub(super) fn on_turned_away(&mut self, input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
+        let Phase::TurnedAway {
+            retry_after_s,
+            line_ends,
+        } = &mut self.phase
+        else {
+            return Next::Continue;
+        };
+        for byte in input {
+            match byte {
+                b'\n' => *line_ends += 1,
+                b'\r' => {}
+                _ => *line_ends = 0,
+            }
+            if *line_ends == 2 {
+                let retry_after_s = *retry_after_s;
+                return self.turn_away(retry_after_s, turn);
+            }
+        }
+        Next::Continue
+    }
+
+    /// Tells a peer that its address has opened too many connections.
+    pub(super) fn turn_away(&mut self, retry_after_s: u32, turn: &mut Turn<'_, impl Host>) -> Next {
+        let (max, window_s) = (turn.limits.attempts_per_ip, turn.limits.attempts_window_s);
+        let body = format!(
+            "more than {max} connections from one address in {window_s} s: try again in {retry_after_s} s\n"
+        );
+        let mut answer = Vec::new();
+        let headers = [("Retry-After", &*retry_after_s.to_string())];
+        http::write_error(&mut answer, 429, "Too Many Requests", &headers, &body);
+        self.refuse(answer, EndCause::Attempts, turn)
+    }
+
     pub(super) fn on_head(&mut self, buffer: Vec<u8>, turn: &mut Turn<'_, impl Host>) -> Next {
         let head = match http::parse_request(&buffer) {
             Ok(Some(head)) => head,
@@ -53,6 +88,7 @@ impl Session {
         self.is_echo = target.echo;
         self.with_snapshots = target.snapshot;
         self.due = turn.now + turn.limits.ping_ticks;
+        self.life_ends = turn.now + turn.limits.life_ticks;
         let mut answer = Vec::new();
         let epoch = turn.host.epoch().map(|id| id.to_string());
         let header = epoch.as_deref().map(|id| (EPOCH_HEADER, id));

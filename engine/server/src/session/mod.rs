@@ -4,6 +4,7 @@
 pub mod encoding;
 pub mod ending;
 mod handshake;
+mod rate;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role}
 
 use crate::fanout::FanoutError;
 use encoding::Encoding;
+use rate::MessageRate;
 
 /// The times of the state machine count in ticks of this many milliseconds: exact enough for timeouts of seconds, and a
 /// u32 of them outlasts a decade.
@@ -28,6 +30,9 @@ pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The header of the answer to an upgrade that numbers the history which the connection begins in.
 pub const EPOCH_HEADER: &str = "Depthcast-Epoch";
+
+/// How long one that is turned away has for its request before it is told without it.
+const TURNED_AWAY_TICKS: u32 = 2000 / TICK_MS;
 
 /// The times and bounds of a connection's life. Times are in ticks.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +48,17 @@ pub struct SessionLimits {
     /// From our last byte to the peer's, and for one that is given up also until our last byte: after that the socket
     /// is closed whatever the peer does.
     pub close_ticks: u32,
+    /// How long a subscriber may stay: it is then closed in good order and comes back.
+    pub life_ticks: u32,
+    /// Messages (pings, pongs, requests) a subscriber may send in a second; 0 for any number.
+    pub messages_per_second: u16,
     /// Streams one connection may have.
     pub streams_max: usize,
+    /// Connections that one address may open in [`SessionLimits::attempts_window_s`], as those are told who are turned
+    /// away for it.
+    pub attempts_per_ip: u32,
+    /// See [`SessionLimits::attempts_per_ip`].
+    pub attempts_window_s: u32,
     /// Whether `/echo` exists.
     pub echo: bool,
 }
@@ -111,6 +125,12 @@ pub enum EndCause {
     PongTimeout,
     /// The peer read too slowly.
     SlowConsumer,
+    /// The peer sent messages too fast.
+    MessageRate,
+    /// The connection was as old as connections become.
+    Life,
+    /// The peer's address opened too many connections.
+    Attempts,
     /// The peer closed.
     Peer,
     /// The engine is ending, or its feed began anew.
@@ -119,8 +139,47 @@ pub enum EndCause {
     Overload,
 }
 
+impl EndCause {
+    /// Every cause, in the order of their numbers.
+    pub const ALL: [EndCause; 11] = [
+        EndCause::HandshakeTimeout,
+        EndCause::HandshakeRefused,
+        EndCause::Protocol,
+        EndCause::PongTimeout,
+        EndCause::SlowConsumer,
+        EndCause::MessageRate,
+        EndCause::Life,
+        EndCause::Attempts,
+        EndCause::Peer,
+        EndCause::Engine,
+        EndCause::Overload,
+    ];
+
+    /// Its number, below the length of [`EndCause::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+// A cause that is not in the list would have no number.
+const _: () = {
+    let mut i = 0;
+    while i < EndCause::ALL.len() {
+        assert!(EndCause::ALL[i] as usize == i);
+        i += 1;
+    }
+    assert!(EndCause::Overload as usize + 1 == EndCause::ALL.len());
+};
+
 #[derive(Debug)]
 enum Phase {
+    /// Waiting for the end of a request's head, which is not kept, to say that this address has come too often.
+    TurnedAway {
+        /// When it may come again.
+        retry_after_s: u32,
+        /// Ends of line that the head's last bytes are; two make its end.
+        line_ends: u8,
+    },
     /// Collecting the head of the request.
     Handshake(Vec<u8>),
     /// A subscriber.
@@ -144,12 +203,18 @@ pub struct Session {
     reader: Option<Box<MessageReader>>,
     /// When the next ping is due, or in another phase its deadline.
     due: u32,
+    /// When a subscriber's life is over.
+    life_ends: u32,
+    rate: MessageRate,
     /// The tick of the first ping that was not answered.
     unanswered_since: Option<u32>,
     /// Since when bytes are owed that the socket did not take.
     lagging_since: Option<u32>,
     end_cause: Option<EndCause>,
 }
+
+// Every connection has one.
+const _: () = assert!(size_of::<Session>() <= 72);
 
 impl Session {
     /// A connection accepted at tick `now`.
@@ -161,19 +226,37 @@ impl Session {
             with_snapshots: false,
             reader: None,
             due: now + limits.handshake_ticks,
+            life_ends: u32::MAX,
+            rate: MessageRate::default(),
             unanswered_since: None,
             lagging_since: None,
             end_cause: None,
         }
     }
 
+    /// One accepted at tick `now` from an address that has opened too many. It is told so behind its request: an answer
+    /// before that would meet unread bytes, whose reset destroys it.
+    pub fn turned_away(now: u32, retry_after_s: u32, limits: &SessionLimits) -> Session {
+        Session {
+            phase: Phase::TurnedAway {
+                retry_after_s,
+                line_ends: 0,
+            },
+            due: now + TURNED_AWAY_TICKS.min(limits.handshake_ticks),
+            end_cause: Some(EndCause::Attempts),
+            ..Session::new(now, limits)
+        }
+    }
+
     /// When [`Session::on_timer`] wants to be called next.
     pub fn deadline(&self, limits: &SessionLimits) -> u32 {
-        let lag = match self.phase {
-            Phase::Open => self.lagging_since.map(|since| since + limits.lag_ticks),
-            _ => None,
-        };
-        lag.map_or(self.due, |lag| lag.min(self.due))
+        if !self.is_open() {
+            return self.due;
+        }
+        let lag = self
+            .lagging_since
+            .map_or(u32::MAX, |since| since + limits.lag_ticks);
+        self.due.min(lag).min(self.life_ends)
     }
 
     /// Whether our last bytes are queued and only the goodbye is left.
@@ -209,7 +292,7 @@ impl Session {
         match self.phase {
             Phase::Open => self.lagging_since = Some(now),
             Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
-            Phase::Closing { .. } | Phase::Handshake(_) => {}
+            Phase::Closing { .. } | Phase::Handshake(_) | Phase::TurnedAway { .. } => {}
         }
     }
 
@@ -223,6 +306,7 @@ impl Session {
         match &mut self.phase {
             Phase::Closing { .. } => Next::Continue,
             Phase::Open => self.on_frames(&mut input, turn),
+            Phase::TurnedAway { .. } => self.on_turned_away(input, turn),
             Phase::Handshake(head) => {
                 head.extend_from_slice(input);
                 let head = std::mem::take(head);
@@ -241,7 +325,8 @@ impl Session {
                     Next::Continue
                 };
             }
-            Phase::Handshake(_) if turn.now < self.due => return Next::Continue,
+            Phase::Handshake(_) | Phase::TurnedAway { .. } if turn.now < self.due => return Next::Continue,
+            Phase::TurnedAway { retry_after_s, .. } => return self.turn_away(retry_after_s, turn),
             Phase::Handshake(_) => {
                 let mut answer = Vec::new();
                 http::write_error(
@@ -263,6 +348,9 @@ impl Session {
             let reason = format!("slow consumer: {} behind", seconds(lag));
             return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::SlowConsumer, turn);
         }
+        if turn.now >= self.life_ends {
+            return self.end_life(turn);
+        }
         if turn.now < self.due {
             return Next::Continue;
         }
@@ -278,6 +366,7 @@ impl Session {
             .unanswered_since
             .map_or(u32::MAX, |since| since + turn.limits.pong_ticks);
         self.due = (turn.now + turn.limits.ping_ticks).min(pong_due.max(turn.now + 1));
+        self.rate.on_ping_sent();
         self.send(&ws::server_frame(Opcode::Ping, b""), turn)
     }
 
@@ -322,6 +411,11 @@ impl Session {
     }
 
     fn on_message(&mut self, incoming: Incoming<'_>, turn: &mut Turn<'_, impl Host>) -> Next {
+        if !self.is_within_rate(&incoming, turn) {
+            let limit = turn.limits.messages_per_second;
+            let reason = format!("more than {limit} messages in a second");
+            return self.close(CloseCode::POLICY_VIOLATION, &reason, EndCause::MessageRate, turn);
+        }
         match incoming {
             Incoming::Ping(payload) => self.send(&ws::server_frame(Opcode::Pong, payload), turn),
             Incoming::Pong(_) => {
@@ -343,6 +437,21 @@ impl Session {
             Incoming::Binary(_) => {
                 let reason = "send requests as text messages";
                 self.close(CloseCode::UNSUPPORTED_DATA, reason, EndCause::Protocol, turn)
+            }
+        }
+    }
+
+    /// Counts a message. False when it is one too many.
+    fn is_within_rate(&mut self, incoming: &Incoming<'_>, turn: &Turn<'_, impl Host>) -> bool {
+        let limit = turn.limits.messages_per_second;
+        if limit == 0 || self.is_echo {
+            return true;
+        }
+        match incoming {
+            Incoming::Close(_) => true,
+            Incoming::Pong(_) => self.rate.on_pong(turn.now, limit),
+            Incoming::Ping(_) | Incoming::Text(_) | Incoming::Binary(_) => {
+                self.rate.on_message(turn.now, limit)
             }
         }
     }

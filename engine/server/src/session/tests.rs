@@ -1,5 +1,7 @@
 //! The session against a host that only takes notes, on virtual time.
 
+mod limits;
+
 use depthcast_wire::ws::{Close, write_frame};
 
 use super::ending::Goodbye;
@@ -11,7 +13,11 @@ const LIMITS: SessionLimits = SessionLimits {
     pong_ticks: 600,
     lag_ticks: 100,
     close_ticks: 10,
+    life_ticks: 100_000,
+    messages_per_second: 0,
     streams_max: 3,
+    attempts_per_ip: 300,
+    attempts_window_s: 60,
     echo: true,
 };
 
@@ -37,6 +43,15 @@ impl Notes {
         Turn {
             now,
             limits: &LIMITS,
+            host: self,
+        }
+    }
+
+    /// With other limits.
+    fn under<'a>(&'a mut self, limits: &'a SessionLimits, now: u32) -> Turn<'a, Notes> {
+        Turn {
+            now,
+            limits,
             host: self,
         }
     }
@@ -423,45 +438,4 @@ fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
         30,
         "its time was up: only the close is awaited"
     );
-}
-
-#[test]
-fn the_engines_end_is_told_in_the_terms_of_the_connection() {
-    let raw = r#"{"e":"serverShutdown","E":1700000000123}"#;
-    let raw_micros = r#"{"e":"serverShutdown","E":1700000000123456}"#;
-    for (target, event) in [
-        ("/ws/btcusdt@trade", raw.to_string()),
-        ("/ws?timeUnit=MICROSECOND", raw_micros.to_string()),
-        (
-            "/stream?streams=btcusdt@trade",
-            format!(r#"{{"stream":"!serverShutdown","data":{raw}}}"#),
-        ),
-        (
-            "/stream?timeUnit=microsecond",
-            format!(r#"{{"stream":"!serverShutdown","data":{raw_micros}}}"#),
-        ),
-        ("/sbe/ws/btcusdt@trade", raw_micros.to_string()),
-        ("/echo", String::new()),
-    ] {
-        for at_once in [false, true] {
-            let (mut session, mut notes) = open(target);
-            let goodbye = Goodbye {
-                at_once,
-                shutdown_us: Some(1_700_000_000_123_456),
-                ..GOODBYE
-            };
-            assert_eq!(session.say_goodbye(&goodbye, &mut notes.at(5)), Next::Finish);
-            let mut expected = vec![event.clone(), "[close 1001 end]".to_string()];
-            expected.retain(|message| !message.is_empty());
-            assert_eq!(read(&notes.sent), expected, "{target}");
-            assert_eq!(notes.abandoned, at_once);
-            assert_eq!(session.end_cause(), Some(EndCause::Engine));
-            // Told once.
-            assert_eq!(session.say_goodbye(&goodbye, &mut notes.at(6)), Next::Continue);
-            assert_eq!(read(&notes.sent), expected);
-        }
-    }
-    let (mut session, mut notes) = open("/ws");
-    session.say_goodbye(&GOODBYE, &mut notes.at(5));
-    assert_eq!(read(&notes.sent), ["[close 1001 end]"], "a new epoch is no end");
 }

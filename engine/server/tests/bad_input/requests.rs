@@ -47,6 +47,7 @@ fn names_in_a_url_that_are_no_streams_are_passed_over() {
 fn requests_that_cannot_be_carried_out_are_answered_and_change_nothing() {
     let market = TradedMarket::start_with(|mut settings| {
         settings.streams_per_connection = Some(3);
+        settings.messages_per_second = Some(0);
         settings
     });
     let mut asker = Asker::open(&market, "/ws/btcusdt@trade");

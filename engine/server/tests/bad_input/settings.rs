@@ -58,6 +58,27 @@ fn feeds_and_numbers_that_are_wrong_are_named() {
             &["--feed", &feed, "--retention-bytes", "1"],
             "--retention-bytes is 1; it takes 4096 to",
         ),
+        (
+            &["--feed", &feed, "--life-s", "0"],
+            "--life-s is 0; it takes 1 to 31536000",
+        ),
+        (
+            &["--feed", &feed, "--messages-per-second", "10001"],
+            "--messages-per-second is 10001; it takes 0 to 10000",
+        ),
+        (
+            &["--feed", &feed, "--attempts-per-ip", "1000001"],
+            "--attempts-per-ip is 1000001; it takes 0 to 1000000",
+        ),
+        (
+            &["--feed", &feed, "--attempts-window-s", "0"],
+            "--attempts-window-s is 0; it takes 1 to 86400",
+        ),
+        (
+            &["--feed", &feed, "--stats", "often"],
+            "--stats \"often\" is no time from 100ms to 1day",
+        ),
+        (&["--feed", &feed, "--stats", "1ms"], "--stats \"1ms\""),
         (&["--feed", "capture:a", "--listen", "here"], "--listen \"here\""),
         (
             &["--feed", "capture:a", "--listen", "127.0.0.1:65536"],

@@ -135,6 +135,13 @@ impl Program {
             .unwrap_or_else(|text| panic!("no {part:?} on standard error: {text}"))
     }
 
+    /// Waits for a line on standard output that is `wanted`, and gives it.
+    pub fn stdout_line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.stdout
+            .wait_for(|text| text.lines().find(|line| wanted(line)).map(str::to_string))
+            .unwrap_or_else(|text| panic!("no such line on standard output: {text}"))
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         let sent = Command::new("kill")

@@ -214,7 +214,7 @@ fn an_exchange_that_comes_later_is_found() {
 type Part = fn(&mut FakeLink);
 
 /// Why an engine with these feeds does not start, when each exchange does its part.
-fn refusal(parts: Vec<(FakeExchange, Part)>) -> String {
+fn refusal(parts: &[(FakeExchange, Part)]) -> String {
     let settings = Settings {
         feed: parts
             .iter()
@@ -226,7 +226,7 @@ fn refusal(parts: Vec<(FakeExchange, Part)>) -> String {
     };
     let engine = std::thread::spawn(move || Engine::start(&settings.check(1).expect("right settings")));
     let mut links = Vec::new();
-    for (exchange, part) in &parts {
+    for (exchange, part) in parts {
         let mut link = exchange.accept();
         part(&mut link);
         links.push(link);
@@ -270,7 +270,7 @@ fn at_the_start_what_is_no_feed_link_is_refused_by_name() {
     for (part, reason) in parts {
         let exchange = FakeExchange::start();
         let place = format!("--feed tcp://{}: ", exchange.address());
-        let said = refusal(vec![(exchange, part)]);
+        let said = refusal(&[(exchange, part)]);
         assert!(said.starts_with(&place), "{said:?} does not name {place:?}");
         assert!(said.contains(reason), "{said:?} does not say {reason:?}");
     }
@@ -287,7 +287,7 @@ fn feeds_of_two_histories_are_refused_by_both_names() {
         .map(|(exchange, _)| exchange.address().to_string())
         .collect();
     assert_eq!(
-        refusal(parts),
+        refusal(&parts),
         format!(
             "--feed tcp://{} is in epoch 7 and --feed tcp://{} in epoch 8: feeds of one engine must lead to the same \
              exchange",

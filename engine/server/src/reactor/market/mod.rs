@@ -301,6 +301,9 @@ impl Market {
             );
             return;
         };
+        if matches!(event, MarketEvent::Depth(_)) {
+            Counters::bump(&self.counters.depth_events);
+        }
         let outcome = match event {
             MarketEvent::Depth(update) => symbol.on_depth(&update, at_us, &mut self.outbox),
             MarketEvent::Snapshot(snapshot) => symbol.on_snapshot(&snapshot, at_us, &mut self.outbox),
