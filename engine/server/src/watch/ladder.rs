@@ -164,10 +164,7 @@ impl Ladder {
         let setup = Setup {
             url: options.url.to_string(),
             format: format!("{} {} ms", options.format.name(), cadence.millis()),
-            recording: options
-                .record
-                .as_ref()
-                .map(|path| (path.display().to_string(), 0)),
+            recorded_lines: options.record.as_ref().map(|_| 0),
             theme: Theme::from_environment(),
         };
         let feeder = Feeder::new(subscriber, subscription, taken, slot.clone());
@@ -258,9 +255,8 @@ impl Ladder {
             self.controls.message = Some(EPOCH_ENDS_RECORDING.to_owned());
             self.is_dirty = true;
         }
-        if let Some((_, shown)) = &mut self.setup.recording {
-            *shown = lines;
-        }
+        // It is drawn with the next picture: there are no lines without one.
+        self.setup.recorded_lines = Some(lines);
         Ok(())
     }
 

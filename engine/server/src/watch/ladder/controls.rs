@@ -222,7 +222,7 @@ impl Controls {
         match &self.symbols {
             Symbols::Awaited => self.message = Some("the server's symbols are not there yet".into()),
             Symbols::Unknown(reason) => self.message = Some(format!("no symbols: {reason}")),
-            Symbols::Known(symbols) if symbols.len() < 2 => {
+            Symbols::Known(symbols) if symbols.iter().all(|name| *name == self.symbol) => {
                 self.message = Some("the server has no other symbol".into());
             }
             Symbols::Known(symbols) => {

@@ -33,8 +33,8 @@ pub(super) struct Setup {
     pub(super) url: String,
     /// As `sbe 20 ms`.
     pub(super) format: String,
-    /// The file that is recorded to, and how many lines it has so far.
-    pub(super) recording: Option<(String, u64)>,
+    /// How many lines are recorded so far, where that is done.
+    pub(super) recorded_lines: Option<u64>,
     pub(super) theme: Theme,
 }
 

@@ -117,7 +117,9 @@ pub(super) fn draw(
 ) {
     let mut y = 0;
     if names_height(area) > 0 {
-        put(buffer, area, y, &names(columns, theme));
+        // The line stays free without a book, so that nothing jumps when that comes.
+        let names = picture.steps.map(|_| names(columns, theme)).unwrap_or_default();
+        put(buffer, area, y, &names);
         y += 1;
     }
     let left = area.height.saturating_sub(y + 1);

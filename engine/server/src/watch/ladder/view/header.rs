@@ -50,18 +50,14 @@ fn identity(picture: &Picture, controls: &Controls, setup: &Setup, width: usize)
     if !reason.is_empty() {
         // As much of it as a line holds.
         let reason: String = reason.chars().take(width).collect();
-        segments.push(Segment::new(5, theme, &[(Role::Warning, &reason)]));
+        segments.push(Segment::new(7, theme, &[(Role::Warning, &reason)]));
     }
     segments.extend(place(picture, setup));
     if picture.shutdown_announced {
         segments.push(Segment::new(6, theme, &[(Role::Warning, "the server is ending")]));
     }
-    if let Some((path, lines)) = &setup.recording {
-        let text = format!("recording {lines} lines to {path}");
-        segments.push(Segment::new(2, theme, &[(Role::Warning, &text)]));
-    }
-    segments.push(Segment::new(3, theme, &[(Role::Aside, &setup.format)]));
-    segments.push(Segment::new(2, theme, &[(Role::Aside, &setup.url)]));
+    segments.push(Segment::new(3, theme, &[(Role::Aside, &setup.format)]).aside());
+    segments.push(Segment::new(2, theme, &[(Role::Aside, &setup.url)]).aside());
     segments
 }
 
@@ -80,10 +76,14 @@ fn place(picture: &Picture, setup: &Setup) -> Vec<Segment> {
     let counters = picture.counters;
     for (weight, name, count) in [
         (5, "gaps", counters.gaps),
-        (3, "resyncs", counters.resyncs),
+        (2, "resyncs", counters.resyncs),
         (4, "reconnects", counters.reconnects),
     ] {
-        let role = if count == 0 { Role::Plain } else { Role::Warning };
+        // What has happened matters more than what has not.
+        let (role, weight) = match count {
+            0 => (Role::Plain, weight),
+            _ => (Role::Warning, weight + 2),
+        };
         let name = format!("{name} ");
         let count = count.to_string();
         segments.push(Segment::new(
@@ -127,6 +127,10 @@ fn figures(picture: &Picture, setup: &Setup) -> Vec<Segment> {
             segments.push(Segment::new(1, theme, &[(Role::Aside, &text)]));
         }
     }
+    if let Some(lines) = setup.recorded_lines {
+        let text = format!("recording: {lines} lines");
+        segments.push(Segment::new(5, theme, &[(Role::Warning, &text)]));
+    }
     segments
 }
 
@@ -167,6 +171,6 @@ fn sequence_text(sequence: &Sequence) -> (Role, String, &str) {
             reason,
             in_tenths: None,
         } => (Role::Warning, "reconnecting:".into(), reason),
-        Sequence::Ended { reason } => (Role::Alarm, " ended: ".into(), reason),
+        Sequence::Ended { reason } => (Role::Alarm, " stopped: ".into(), reason),
     }
 }

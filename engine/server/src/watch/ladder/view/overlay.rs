@@ -31,8 +31,8 @@ const KEY_WIDTH: usize = 19;
 /// The most matches shown of a search.
 const MATCHES_MAX: usize = 10;
 
-/// The width of the search: a symbol of 20 letters with its marks.
-const SEARCH_WIDTH: u16 = 34;
+/// The width of the search: room for its longest sentence.
+const SEARCH_WIDTH: u16 = 40;
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, picture: &Picture, controls: &Controls, theme: Theme) {
     match &controls.overlay {

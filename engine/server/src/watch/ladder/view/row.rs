@@ -30,6 +30,8 @@ pub(super) struct Segment {
     width: usize,
     /// Stands at the beginning of a line, where there is another line.
     begins_line: bool,
+    /// Follows another one, or is left out.
+    follows: bool,
 }
 
 /// What stands between two segments.
@@ -45,7 +47,14 @@ impl Segment {
             weight,
             width: parts.iter().map(|(_, text)| text.chars().count()).sum(),
             begins_line: false,
+            follows: false,
         }
+    }
+
+    /// Is worth no line of its own.
+    pub(super) fn aside(mut self) -> Segment {
+        self.follows = true;
+        self
     }
 
     pub(super) fn on_new_line(mut self) -> Segment {
@@ -97,7 +106,7 @@ fn try_flow(
                 spans.push(Span::raw(" ".repeat(GAP)));
                 spans.extend(segment.spans.iter().cloned());
             }
-            _ if segment.width > width || is_full => return None,
+            _ if segment.width > width || is_full || segment.follows => return None,
             _ => lines.push((segment.width, segment.spans.clone())),
         }
     }
