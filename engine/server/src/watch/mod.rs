@@ -1,8 +1,10 @@
-//! `depthcast watch`: a subscriber in a terminal, which checks every update and says at the end what it saw.
+//! `depthcast watch`: a subscriber in a terminal, which checks every update and says at the end what it saw. Shown as a
+//! ladder, or in lines.
 //!
 //! Exit codes: 0 all was well; 1 a recording that cannot be written; 2 usage, or a symbol that the server does not have;
 //! 3 no connection; 4 a gap, a crossed book, a stale market, or market data that cannot be read.
 
+mod ladder;
 mod plain;
 mod record;
 mod session;
@@ -12,6 +14,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +24,7 @@ use clap::{Args, ValueEnum};
 use depthcast_client::{Fault, SubscriberOptions, Url};
 use depthcast_wire::stream::{Cadence, SymbolName};
 use depthcast_wire::target::Format;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// All was well.
 pub const EXIT_OK: i32 = 0;
@@ -37,10 +40,11 @@ pub const EXIT_MARKET: i32 = 4;
 /// The exit code of a program that a second Ctrl-C ends: 128 and the number of the signal.
 const EXIT_INTERRUPTED: i32 = 128 + SIGINT;
 
-/// Watch one symbol: keep its order book, check every update, and print what happens.
+/// Watch one symbol: keep its order book, check every update, and show it as a live ladder.
 ///
 /// Subscribes to the symbol's depth, best bid/ask and trades, fetches the REST snapshot, and keeps the book in step by the
-/// exchange's rules. The summary at the end says how many events came, whether there was any gap, and how old the updates
+/// exchange's rules. In a terminal the book stands there as a ladder (? shows the keys); anywhere else, or with --plain,
+/// lines are printed. A gap ends the lines; the ladder shows it and goes on. The summary at the end says how many events came, whether there was any gap, and how old the updates
 /// were on arrival.
 ///
 /// Exit codes: 0 all was well; 1 a recording that cannot be written; 2 usage, or an unknown symbol; 3 no connection; 4 a gap, a crossed book or a stale market.
@@ -67,11 +71,11 @@ pub struct WatchOptions {
     #[arg(long, value_name = "CADENCE", value_parser = parse_cadence)]
     pub cadence: Option<Cadence>,
 
-    /// Print lines of text, one a second, for logs and pipes (this is the default)
+    /// Print lines of text, one a second, instead of the ladder; without a terminal that is so in any case
     #[arg(long)]
     pub plain: bool,
 
-    /// Print a line for every depth update instead of one a second
+    /// Print a line for every depth update (no ladder)
     #[arg(long)]
     pub every_update: bool,
 
@@ -106,15 +110,35 @@ pub fn run(options: &WatchOptions) -> i32 {
             eprintln!("depthcast watch: Ctrl-C will end without a summary: {error}");
         }
     }
-    session::watch(
-        options,
-        &stop,
-        &mut std::io::stdout().lock(),
-        &mut std::io::stderr().lock(),
-    )
+    // No lock is held over the run: a panic has to be able to write.
+    let (mut out, mut errors) = (std::io::stdout(), std::io::stderr());
+    if !options.is_ladder() {
+        return session::watch(options, &stop, &mut out.lock(), &mut errors.lock());
+    }
+    // The window that shows a ladder may be closed; a recording is to be whole all the same.
+    if let Err(error) = signal_hook::flag::register(SIGHUP, stop.clone()) {
+        eprintln!("depthcast watch: a closed window will end without a summary: {error}");
+    }
+    ladder::watch(options, &stop, &mut out, &mut errors)
+}
+
+impl WatchFormat {
+    /// As the command line has it.
+    fn name(self) -> &'static str {
+        match self {
+            WatchFormat::Sbe => "sbe",
+            WatchFormat::Json => "json",
+        }
+    }
 }
 
 impl WatchOptions {
+    /// Whether the run is shown as a ladder: to a terminal that can move its cursor, unless lines are asked for.
+    fn is_ladder(&self) -> bool {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        !self.plain && !self.every_update && !is_dumb && std::io::stdout().is_terminal()
+    }
+
     fn subscriber_options(&self) -> SubscriberOptions {
         let mut options = SubscriberOptions::new(self.url.clone(), self.symbol);
         options.format = match self.format {

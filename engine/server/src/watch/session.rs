@@ -57,10 +57,21 @@ pub(super) fn watch(
     out: &mut dyn Write,
     errors: &mut dyn Write,
 ) -> i32 {
-    let (mut subscriber, recorder) = match begin(options, errors) {
-        Ok(begun) => begun,
-        Err(code) => return code,
-    };
+    match begin(options, errors) {
+        Ok((subscriber, recorder)) => watch_with(options, subscriber, recorder, stop, out, errors),
+        Err(code) => code,
+    }
+}
+
+/// The same with what [`begin`] has given.
+pub(super) fn watch_with(
+    options: &WatchOptions,
+    mut subscriber: Subscriber,
+    recorder: Option<Recorder>,
+    stop: &AtomicBool,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> i32 {
     let mut plain = Plain::new(options, Instant::now());
     let recording = recorder.as_ref();
     let (Ok(end) | Err(end)) = follow(options, &mut subscriber, recording, &mut plain, stop, out, errors);
