@@ -14,6 +14,8 @@ fn silent_market() -> (Engine, Scratch) {
     let path = scratch.write("silent", capture.as_str());
     let mut settings = settings(&path, "speed=1&start=1000");
     settings.streams_per_connection = Some(1024);
+    // Many requests on one connection is what these tests are about.
+    settings.messages_per_second = Some(0);
     (start(settings), scratch)
 }
 
