@@ -144,8 +144,13 @@ impl Program {
 
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    /// Sends a signal by its name, as `STOP`.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args(["-INT", &self.child.id().to_string()])
+            .args([format!("-{name}"), self.child.id().to_string()])
             .status()
             .expect("there is a kill command");
         assert!(sent.success());
@@ -201,6 +206,40 @@ impl Drop for Program {
 /// The depthcast binary, with an environment in which a panic would show itself.
 pub fn depthcast() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_depthcast"));
+    command.env_remove("DEPTHCAST_LOG").env("RUST_BACKTRACE", "1");
+    command
+}
+
+/// The simulated exchange's binary, which belongs to another crate: built beside ours if it is not there yet.
+pub fn feed_sim() -> Command {
+    let ours = std::path::Path::new(env!("CARGO_BIN_EXE_depthcast"));
+    let folder = ours.parent().expect("a folder of binaries");
+    let target = folder.parent().expect("a folder of profiles");
+    let mut build = Command::new(env!("CARGO"));
+    build
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "depthcast-feed-sim",
+            "--bin",
+            "feed-sim",
+        ])
+        .args([
+            "--profile",
+            if folder.ends_with("release") {
+                "release"
+            } else {
+                "dev"
+            },
+        ])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = build.status().expect("cargo is there");
+    assert!(status.success(), "feed-sim cannot be built");
+    let mut command = Command::new(folder.join("feed-sim"));
     command.env_remove("DEPTHCAST_LOG").env("RUST_BACKTRACE", "1");
     command
 }

@@ -6,6 +6,7 @@ pub mod common;
 
 pub mod book;
 pub mod fake;
+mod kill;
 mod link;
 mod snapshot;
 
