@@ -349,3 +349,6 @@ fn ask_for_symbols(url: &Url) -> Receiver<Result<Vec<SymbolName>, ClientError>> 
     });
     answered
 }
+
+#[cfg(test)]
+mod tests;
