@@ -56,7 +56,7 @@ const SYMBOLS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the feeder may take to end. It may be waiting for a server that does not answer; then the summary is lost.
 const FEEDER_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Shows the ladder; `Err` where the terminal cannot be taken over, with what was begun.
+/// Shows the ladder, or prints lines where the terminal cannot be taken over; gives the exit code.
 pub(super) fn watch(
     options: &WatchOptions,
     stop: &AtomicBool,
@@ -349,3 +349,6 @@ fn ask_for_symbols(url: &Url) -> Receiver<Result<Vec<SymbolName>, ClientError>> 
     });
     answered
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,9 @@ use super::session::watch;
 use super::*;
 
 #[derive(Parser)]
-struct Cli {
+pub(super) struct Cli {
     #[command(flatten)]
-    watch: WatchOptions,
+    pub(super) watch: WatchOptions,
 }
 
 /// The exit code, what was printed, and what was said on standard error; with Ctrl-C after a while, if so wished.
@@ -40,9 +40,9 @@ fn run_with(arguments: &str, stop_after_ms: Option<u64>) -> (i32, String, String
     (code, text(out), text(errors))
 }
 
-/// A server of BTCUSDT whose snapshot is of id 10, and which sends these updates 20 ms apart, one id each; then it waits,
+/// A server of BTCUSDT and ETHUSDT whose snapshot is of id 10, and which sends these updates 20 ms apart, one id each; then it waits,
 /// or closes with a code.
-fn server(ids: impl IntoIterator<Item = u64>, close: Option<u16>) -> SocketAddr {
+pub(super) fn server(ids: impl IntoIterator<Item = u64>, close: Option<u16>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let ids: Vec<u64> = ids.into_iter().collect();
@@ -69,9 +69,13 @@ fn serve(mut stream: TcpStream, ids: &[u64], close: Option<u16>) -> std::io::Res
         if let UpgradeRequest::Valid { accept_key } = request.upgrade() {
             write_switching_protocols(&mut answer, &accept_key, &[]);
             stream.write_all(&answer)?;
-            return stream_updates(stream, ids, close);
+            let symbol = symbol_of(request.target);
+            return stream_updates(stream, symbol.unwrap_or("BTCUSDT"), ids, close);
         }
-        let (status, body) = if !request.target.contains("symbol=BTCUSDT") {
+        let symbol = symbol_of(request.target);
+        let (status, body) = if request.target.ends_with("/exchangeInfo") {
+            (200, r#"{"symbols":[{"symbol":"BTCUSDT"},{"symbol":"ETHUSDT"}]}"#)
+        } else if symbol.is_none() {
             (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#)
         } else if request.target.contains("depth") {
             (
@@ -80,7 +84,8 @@ fn serve(mut stream: TcpStream, ids: &[u64], close: Option<u16>) -> std::io::Res
             )
         } else {
             let filters = r#"{"filterType":"PRICE_FILTER","tickSize":"0.01"},{"filterType":"LOT_SIZE","stepSize":"0.1"}"#;
-            let body = format!(r#"{{"symbols":[{{"symbol":"BTCUSDT","filters":[{filters}]}}]}}"#);
+            let symbol = symbol.unwrap_or_default();
+            let body = format!(r#"{{"symbols":[{{"symbol":"{symbol}","filters":[{filters}]}}]}}"#);
             write_error(&mut answer, 200, "OK", &[], &body);
             return stream.write_all(&answer);
         };
@@ -89,9 +94,22 @@ fn serve(mut stream: TcpStream, ids: &[u64], close: Option<u16>) -> std::io::Res
     }
 }
 
-fn stream_updates(mut stream: TcpStream, ids: &[u64], close: Option<u16>) -> std::io::Result<()> {
+/// Which of the server's symbols a request is about.
+fn symbol_of(target: &str) -> Option<&'static str> {
+    let target = target.to_ascii_uppercase();
+    ["BTCUSDT", "ETHUSDT"]
+        .into_iter()
+        .find(|symbol| target.contains(symbol))
+}
+
+fn stream_updates(
+    mut stream: TcpStream,
+    symbol: &str,
+    ids: &[u64],
+    close: Option<u16>,
+) -> std::io::Result<()> {
     let exponents = Exponents { price: -2, qty: -1 };
-    let instrument = Instrument::new("BTCUSDT", exponents, 1, 1).unwrap();
+    let instrument = Instrument::new(symbol, exponents, 1, 1).unwrap();
     for &id in ids {
         let update = DepthUpdate {
             event_time_us: 1_000_000_000_000_000 + i64::try_from(id).unwrap() * 20_000,

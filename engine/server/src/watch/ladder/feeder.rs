@@ -53,7 +53,7 @@ pub(super) struct Outcome {
     pub(super) symbol: SymbolName,
     /// When the last subscription began.
     pub(super) start: Instant,
-    /// Updates that it applied.
+    /// Updates applied, over all subscriptions.
     pub(super) updates: u64,
     /// The error that ended the thread; `None` where it was told to.
     pub(super) failed: Option<ClientError>,
@@ -76,6 +76,8 @@ pub(super) struct Feeder {
     backoff: Backoff,
     model: Model,
     start: Instant,
+    /// Updates that earlier subscriptions applied.
+    updates_before: u64,
     levels_max: usize,
     group: i64,
     /// Some book came into step: from here on a lost connection is shown, not an end.
@@ -109,6 +111,7 @@ impl Feeder {
             subscriber: Some(subscriber),
             connect_at: None,
             start: now,
+            updates_before: 0,
             levels_max: 1,
             group: 1,
             has_synced: false,
@@ -130,7 +133,7 @@ impl Feeder {
             subscriber: self.subscriber,
             symbol: self.options.symbol,
             start: self.start,
-            updates: self.model.updates(),
+            updates: self.updates_before + self.model.updates(),
             failed: match stop {
                 Stop::Told => None,
                 Stop::Failed(error) => Some(error),
@@ -158,6 +161,7 @@ impl Feeder {
             Command::Watch(symbol) => {
                 let now = Instant::now();
                 self.options.symbol = symbol;
+                self.updates_before += self.model.updates();
                 self.model = Model::new(symbol, now);
                 self.start = now;
                 self.lost = None;

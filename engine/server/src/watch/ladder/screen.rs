@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
 
@@ -76,11 +76,10 @@ impl Screen {
             hook_before,
         };
         let out = screen.terminal.backend_mut();
-        execute!(out, EnterAlternateScreen)?;
+        // Not the terminal's own clearing, which asks where the cursor is: some never answer.
+        execute!(out, EnterAlternateScreen, Clear(ClearType::All), Hide)?;
         // What keys come from is only opened at the first question.
         event::poll(Duration::ZERO)?;
-        screen.terminal.hide_cursor()?;
-        screen.terminal.clear()?;
         Ok(screen)
     }
 
