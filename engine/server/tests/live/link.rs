@@ -193,6 +193,17 @@ fn an_exchange_that_falls_silent_is_away() {
 }
 
 #[test]
+fn an_exchange_that_accepts_and_says_nothing_does_not_hold_up_the_end() {
+    let exchange = FakeExchange::start();
+    let (engine, link) = linked(&exchange);
+    drop(link);
+    let _silent = exchange.accept();
+    let begun = Instant::now();
+    engine.stop(true);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn an_exchange_that_comes_later_is_found() {
     let exchange = FakeExchange::start();
     let address = exchange.address();

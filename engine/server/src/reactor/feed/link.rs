@@ -7,6 +7,7 @@ mod connection;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use depthcast_client::backoff::Backoff;
@@ -61,8 +62,9 @@ impl LinkFeed {
     /// Looks for the exchange at all addresses. One that is not there is no error: it is tried again once the feed runs.
     pub fn open(addresses: &[String]) -> Result<LinkFeed, LinkFeedError> {
         let mut first: Option<Connection> = None;
+        let never = AtomicBool::new(false);
         for address in addresses {
-            let connection = match Connection::open(address) {
+            let connection = match Connection::open(address, &never) {
                 Ok(connection) => connection,
                 Err(lost @ Lost::Away { .. }) => {
                     tracing::warn!(address, reason = %lost, "a feed is not there yet");
@@ -185,7 +187,10 @@ impl Follower {
         let mut other: Option<Connection> = None;
         let mut lost = None;
         for address in &self.addresses {
-            match Connection::open(address) {
+            if self.links.is_stopped() {
+                break;
+            }
+            match Connection::open(address, &self.links.stop) {
                 Ok(connection) if self.goes_on(&connection) => {
                     if let Some(other) = other {
                         tracing::error!(
@@ -208,7 +213,7 @@ impl Follower {
             (Some(connection), _) => Ok(connection),
             (None, Some(lost)) => Err(lost),
             (None, None) => Err(Lost::Away {
-                reason: "no address was given".into(),
+                reason: "the engine ends".into(),
             }),
         }
     }

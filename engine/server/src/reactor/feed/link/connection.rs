@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use depthcast_market::instrument::Instrument;
@@ -11,10 +12,13 @@ use depthcast_wire::feed_link::{self, LinkMessage, LinkReader, LinkSession, Link
 use crate::os::clock::Clock;
 
 /// How long an exchange has to accept.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+const CONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// How long an exchange has to announce itself with all its symbols.
+/// How long an exchange has to announce itself with all its symbols, however it spreads its bytes.
 const ANNOUNCE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the announcement is waited for before a look at whether to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Heartbeats that may stay out before the link is given up: one late one is no loss.
 const HEARTBEATS_MISSED_MAX: u32 = 4;
@@ -70,8 +74,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, greets, and waits for the announcement.
-    pub(super) fn open(address: &str) -> Result<Connection, Lost> {
+    /// Connects, greets, and waits for the announcement, unless `stop` is set meanwhile.
+    pub(super) fn open(address: &str, stop: &AtomicBool) -> Result<Connection, Lost> {
         let stream = connect(address)?;
         let mut connection = Connection {
             address: address.into(),
@@ -87,7 +91,7 @@ impl Connection {
             last_byte_ns: 0,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
         };
-        connection.greet()?;
+        connection.greet(stop)?;
         Ok(connection)
     }
 
@@ -125,7 +129,7 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    fn greet(&mut self) -> Result<(), Lost> {
+    fn greet(&mut self, stop: &AtomicBool) -> Result<(), Lost> {
         let mut hello = Vec::new();
         let name = concat!("depthcast ", env!("CARGO_PKG_VERSION")).to_string();
         feed_link::encode(&LinkMessage::EngineHello { name }, &mut hello).expect("a short name fits");
@@ -158,7 +162,12 @@ impl Connection {
                         ),
                     });
                 }
-                None => self.fill(ANNOUNCE_MAX)?,
+                None if stop.load(Ordering::Relaxed) => return Err(self.away("the engine ends")),
+                None if self.clock.now_ns() > ANNOUNCE_MAX.as_nanos() as u64 => {
+                    let seconds = ANNOUNCE_MAX.as_secs();
+                    return Err(self.away(&format!("the exchange did not announce itself in {seconds} s")));
+                }
+                None => self.fill(PATIENCE)?,
             }
         }
     }
