@@ -112,7 +112,8 @@ impl Outcome {
         self.bids.is_empty() && self.asks.is_empty()
     }
 
-    fn clear(&mut self) {
+    /// Makes it that of an operation that did nothing.
+    pub(super) fn clear(&mut self) {
         self.taker = None;
         self.fills.clear();
         self.bids.clear();
