@@ -33,7 +33,7 @@ pub struct SimEvent {
 /// others there are. When it happens does so as far as its rate does: over a range of rates, a symbol's rate depends on
 /// its place among all.
 ///
-/// Memory: some 60 KB a symbol.
+/// Memory: some 60 KB a symbol, mostly its resting orders and their levels.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     listings: Vec<Listing>,

@@ -8,12 +8,12 @@ use depthcast_market::event::Side;
 
 use super::draw::{Draw, WHOLE};
 use super::listings::Terms;
-use super::matching::{Matching, OrderId, Outcome, Refusal, TimeInForce, opposite};
+use super::matching::{Matching, OrderId, Outcome, TimeInForce, opposite};
 
 /// How many orders rest, about which the number of orders swings: some 250 levels a side.
 const ORDERS_USUAL: i64 = 800;
 
-/// Of a side with no more levels than this, nothing is taken or cancelled: it would run empty.
+/// While a side has no more levels than this, nothing happens but new orders on it: it must not run empty.
 const LEVELS_MIN: usize = 40;
 
 /// The most levels that one market order reaches, so that it never empties a side.
@@ -22,8 +22,11 @@ const SWEEP_LEVELS_MAX: usize = 12;
 /// How far a market order goes from the best price; whoever sends it would wait rather than pay more.
 const SWEEP_TICKS_MAX: i64 = 24;
 
-// A side keeps levels whatever comes.
-const _: () = assert!(SWEEP_LEVELS_MAX < LEVELS_MIN);
+/// The most ticks that a replaced order goes towards the other side.
+const REPLACE_TICKS_MAX: u32 = 4;
+
+// A side keeps levels whatever comes: what trades meets at most a level a tick.
+const _: () = assert!(SWEEP_LEVELS_MAX < LEVELS_MIN && (REPLACE_TICKS_MAX as usize) < LEVELS_MIN);
 
 /// A spread of more ticks than this invites quotes.
 const SPREAD_USUAL_MAX: i64 = 2;
@@ -32,8 +35,11 @@ const SPREAD_USUAL_MAX: i64 = 2;
 const TRIES_MAX: usize = 16;
 
 /// Parts of [`WHOLE`] that are market orders, in quiet times and in bursts.
-const TAKES: u32 = 100;
+const TAKES: u32 = 125;
 const TAKES_IN_BURSTS: u32 = 240;
+
+/// Parts of them that are limit orders at the best price, where what they do not get rests.
+const LIMIT_TAKES: u32 = 192;
 
 /// Parts that are replaces.
 const REPLACES: u32 = 80;
@@ -111,7 +117,8 @@ impl Flow {
             let _ = if self.draw.chance(WHOLE / 8) {
                 self.add_near(book, out)
             } else {
-                self.add_far(book, out)
+                let side = self.shorter_side(book);
+                self.add_far(book, side, out)
             };
         }
     }
@@ -119,9 +126,10 @@ impl Flow {
     /// Does one thing that changes the book.
     pub(super) fn act(&mut self, book: &mut Matching, out: &mut Outcome) {
         self.wander();
+        out.clear();
         for _ in 0..TRIES_MAX {
-            let tried = self.try_to_act(book, out);
-            if tried.is_ok() && !out.is_unchanged() {
+            let _ = self.try_to_act(book, out);
+            if !out.is_unchanged() {
                 return;
             }
         }
@@ -143,7 +151,13 @@ impl Flow {
         }
     }
 
-    fn try_to_act(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    /// Draws an action and does it; nothing if it met with no order, was refused or changed nothing.
+    fn try_to_act(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
+        let (bids, asks) = (book.level_count(Side::Bid), book.level_count(Side::Ask));
+        if bids.min(asks) <= LEVELS_MIN {
+            let side = if bids < asks { Side::Bid } else { Side::Ask };
+            return self.add_far(book, side, out);
+        }
         if self.spread_ticks(book) > SPREAD_USUAL_MAX && self.draw.chance(WHOLE / 2) {
             return self.add_close(book, out);
         }
@@ -165,7 +179,8 @@ impl Flow {
             if self.draw.chance(NEAR_ADDS) {
                 self.add_near(book, out)
             } else {
-                self.add_far(book, out)
+                let side = self.shorter_side(book);
+                self.add_far(book, side, out)
             }
         } else {
             self.cancel(book, out)
@@ -183,6 +198,16 @@ impl Flow {
         // A distance of four ticks or more leaves one in eight against it.
         let lean = ((self.fair - middle) * 3 / 8).clamp(-384, 384);
         if self.draw.chance((512 + lean) as u32) {
+            Side::Bid
+        } else {
+            Side::Ask
+        }
+    }
+
+    /// A side, the more often the one that has fewer levels.
+    fn shorter_side(&mut self, book: &Matching) -> Side {
+        let (bids, asks) = (book.level_count(Side::Bid), book.level_count(Side::Ask));
+        if self.draw.below((bids + asks).max(1) as u64) < asks as u64 {
             Side::Bid
         } else {
             Side::Ask
@@ -219,34 +244,28 @@ impl Flow {
         distance: u64,
         doublings_max: u32,
         out: &mut Outcome,
-    ) -> Result<(), Refusal> {
+    ) -> Option<()> {
         let price = self.price_behind(book, side, distance);
         let qty = self.size(doublings_max);
-        book.limit(side, price, qty, TimeInForce::PostOnly, out)?;
-        Ok(())
+        book.limit(side, price, qty, TimeInForce::PostOnly, out).ok()?;
+        Some(())
     }
 
     /// Quotes within a spread that has grown wide.
-    fn add_close(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    fn add_close(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
         let side = self.leaning_side(book);
         let distance = u64::from(self.draw.geometric(1, 8));
         self.add(book, side, distance, 5, out)
     }
 
-    fn add_near(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    fn add_near(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
         let side = self.leaning_side(book);
         let distance = u64::from(self.draw.geometric(4, 64));
         self.add(book, side, distance, 5, out)
     }
 
     /// Each octave of distance gets as many orders.
-    fn add_far(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
-        let (bids, asks) = (book.level_count(Side::Bid), book.level_count(Side::Ask));
-        let side = if self.draw.below((bids + asks).max(1) as u64) < asks as u64 {
-            Side::Bid
-        } else {
-            Side::Ask
-        };
+    fn add_far(&mut self, book: &mut Matching, side: Side, out: &mut Outcome) -> Option<()> {
         let octave = FAR_OCTAVE_MIN + self.draw.below(u64::from(self.octaves) - FAR_OCTAVE_MIN);
         let mut distance = (1 << octave) + self.draw.below(1 << octave);
         // Far away there is room to be alone at a price, which most are.
@@ -272,7 +291,7 @@ impl Flow {
         book.order_at(place as u32)
     }
 
-    fn cancel(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    fn cancel(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
         let id = if self.draw.chance(NEAR_CANCELS) {
             // Who quotes on the side that the fair value moves towards is in a hurry to leave.
             let side = opposite(self.leaning_side(book));
@@ -280,45 +299,40 @@ impl Flow {
         } else {
             self.any_order(book)
         };
-        let id = id.ok_or(Refusal::UnknownOrder)?;
-        let (side, _) = book.order(id).ok_or(Refusal::UnknownOrder)?;
-        if book.level_count(side) <= LEVELS_MIN {
-            return Err(Refusal::UnknownOrder);
-        }
-        book.cancel(id, out)
+        book.cancel(id?, out).ok()
     }
 
-    fn replace(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    fn replace(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
         let side = self.leaning_side(book);
         let id = if self.draw.chance(WHOLE / 2) {
             self.near_order(book, side)
         } else {
             self.any_order(book)
         };
-        let id = id.ok_or(Refusal::UnknownOrder)?;
-        let (side, level) = book.order(id).ok_or(Refusal::UnknownOrder)?;
-        if book.level_count(opposite(side)) <= LEVELS_MIN {
-            return Err(Refusal::UnknownOrder);
-        }
+        let id = id?;
+        let (side, level) = book.order(id)?;
         let qty = self.size(5);
         if self.draw.chance(WHOLE / 2) {
-            book.replace(id, level.price, qty, out)?;
+            book.replace(id, level.price, qty, out).ok()?;
         } else {
-            let ticks = 1 + i64::from(self.draw.geometric(1, 4));
+            let ticks = 1 + i64::from(self.draw.geometric(1, REPLACE_TICKS_MAX));
             let better = if side == Side::Bid { ticks } else { -ticks };
             let price = level.price + better * self.tick_size;
-            book.replace(id, price, qty.min(level.qty), out)?;
+            book.replace(id, price, qty.min(level.qty), out).ok()?;
         }
-        Ok(())
+        Some(())
     }
 
-    fn take(&mut self, book: &mut Matching, out: &mut Outcome) -> Result<(), Refusal> {
+    fn take(&mut self, book: &mut Matching, out: &mut Outcome) -> Option<()> {
         let side = self.leaning_side(book);
         let maker = opposite(side);
-        if book.level_count(maker) <= LEVELS_MIN {
-            return Err(Refusal::UnknownOrder);
-        }
         let wanted = 2 * self.size(8);
+        if self.draw.chance(LIMIT_TAKES) {
+            let price = book.best(maker)?.price;
+            book.limit(side, price, wanted, TimeInForce::GoodTillCancelled, out)
+                .ok()?;
+            return Some(());
+        }
         let mut there = 0;
         let mut best = None;
         for level in book.levels(maker).take(SWEEP_LEVELS_MAX) {
@@ -328,7 +342,7 @@ impl Flow {
             }
             there += level.qty;
         }
-        book.market(side, wanted.min(there), out)
+        book.market(side, wanted.min(there), out).ok()
     }
 
     /// What is always possible: a little more at the best bid. Orders are never so many that one more is refused.
@@ -336,5 +350,118 @@ impl Flow {
         let price = book.best(Side::Bid).map_or(self.tick_size, |level| level.price);
         let qty = self.unit_lots as i64 * self.lot_size;
         let _ = book.limit(Side::Bid, price, qty, TimeInForce::PostOnly, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::matching::MatchingLimits;
+    use super::*;
+
+    /// A symbol's flow and its book, filled.
+    fn market(seed: u64, place: usize) -> (Flow, Matching, Outcome) {
+        let mut draw = Draw::new(seed, place as u64);
+        let terms = Terms::new(place, &mut draw);
+        let mut flow = Flow::new(draw, &terms);
+        let (mut book, mut out) = (Matching::new(MatchingLimits::default()), Outcome::default());
+        flow.fill(&mut book, &mut out);
+        (flow, book, out)
+    }
+
+    fn counts(book: &Matching) -> [usize; 2] {
+        [book.level_count(Side::Bid), book.level_count(Side::Ask)]
+    }
+
+    #[test]
+    fn a_filled_book_has_the_usual_size() {
+        for place in 0..100 {
+            let (_, book, _) = market(1, place);
+            assert!(
+                counts(&book).iter().all(|count| (100..=500).contains(count)),
+                "{place}: {:?}",
+                counts(&book)
+            );
+            assert!(
+                (book.order_count() as i64 - ORDERS_USUAL).abs() < ORDERS_USUAL / 10,
+                "{place}: {}",
+                book.order_count()
+            );
+        }
+    }
+
+    #[test]
+    fn a_side_that_has_run_low_only_gets_orders() {
+        let (mut flow, mut book, mut out) = market(1, 0);
+        while book.level_count(Side::Ask) > 3 {
+            let id = book.first_order(Side::Ask, 1).expect("a second level");
+            book.cancel(id, &mut out).expect("a resting order");
+        }
+        let bids = book.level_count(Side::Bid);
+        let mut asks = 3;
+        while asks <= LEVELS_MIN {
+            flow.act(&mut book, &mut out);
+            assert!(out.fills.is_empty() && out.bids.is_empty());
+            assert!(book.level_count(Side::Ask) >= asks);
+            asks = book.level_count(Side::Ask);
+        }
+        assert_eq!(book.level_count(Side::Bid), bids);
+    }
+
+    #[test]
+    fn too_many_orders_and_too_few_go_back_to_the_usual() {
+        for usual in [ORDERS_USUAL / 2, ORDERS_USUAL * 2] {
+            let (mut flow, mut book, mut out) = market(2, 3);
+            while (book.order_count() as i64) < usual {
+                let side = flow.shorter_side(&book);
+                let _ = flow.add_far(&mut book, side, &mut out);
+            }
+            while (book.order_count() as i64) > usual {
+                let _ = flow.any_order(&book).map(|id| book.cancel(id, &mut out));
+            }
+            for _ in 0..10_000 {
+                flow.act(&mut book, &mut out);
+            }
+            assert!(
+                (book.order_count() as i64 - ORDERS_USUAL).abs() < ORDERS_USUAL / 4,
+                "{}",
+                book.order_count()
+            );
+        }
+    }
+
+    #[test]
+    fn the_price_follows_the_fair_value() {
+        let (mut flow, mut book, mut out) = market(4, 1);
+        for ticks in [200, -400] {
+            flow.fair += ticks << FAIR_BITS;
+            for _ in 0..10_000 {
+                flow.act(&mut book, &mut out);
+            }
+            let bid = book.best(Side::Bid).expect("a bid").price / flow.tick_size;
+            let away = bid - (flow.fair >> FAIR_BITS);
+            assert!(away.abs() < 25, "{away} ticks away");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn each_act_changes_the_book_and_leaves_a_market(seed in any::<u64>(), place in 0..60_usize) {
+            let (mut flow, mut book, mut out) = market(seed, place);
+            for _ in 0..1_000 {
+                flow.act(&mut book, &mut out);
+                prop_assert!(!out.is_unchanged());
+                let (bid, ask) = (book.best(Side::Bid), book.best(Side::Ask));
+                prop_assert!(matches!((bid, ask), (Some(bid), Some(ask)) if bid.price < ask.price));
+                let changes = out.bids.iter().chain(&out.asks);
+                for level in changes {
+                    prop_assert!(level.price > 0 && level.price % flow.tick_size == 0, "{:?}", level);
+                    prop_assert!(level.qty >= 0 && level.qty % flow.lot_size == 0, "{:?}", level);
+                }
+            }
+        }
     }
 }

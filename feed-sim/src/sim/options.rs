@@ -118,3 +118,127 @@ fn parse_seed(value: &str) -> Result<u64, SimUrlError> {
         accepted: "a whole number from 0 to 18446744073709551615",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(text: &str) -> String {
+        SimOptions::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        for text in ["", "?", "?&"] {
+            assert_eq!(SimOptions::parse(text), Ok(SimOptions::default()), "{text:?}");
+        }
+        let some = SimOptions::parse("?seed=7").unwrap();
+        assert_eq!(
+            some,
+            SimOptions {
+                seed: 7,
+                ..SimOptions::default()
+            }
+        );
+    }
+
+    #[test]
+    fn all_settings_are_taken_in_any_order() {
+        let options = SimOptions::parse("?rate=5..50&seed=18446744073709551615&symbols=10000").unwrap();
+        assert_eq!(
+            options,
+            SimOptions {
+                symbols: 10_000,
+                rate: 5..=50,
+                seed: u64::MAX,
+            }
+        );
+        assert_eq!(SimOptions::parse("?rate=1000").unwrap().rate, 1_000..=1_000);
+    }
+
+    #[test]
+    fn errors_name_the_key_and_what_it_takes() {
+        assert_eq!(
+            error("?symbols=0"),
+            "the simulated feed's symbols is \"0\"; it takes a number of symbols from 1 to 10000"
+        );
+        assert_eq!(
+            error("?rate=100..10"),
+            "the simulated feed's rate is \"100..10\"; it takes book changes a second of each symbol, from 1 to 1000: \
+             one number, or slowest..fastest as 10..100"
+        );
+        assert_eq!(
+            error("?seed=-1"),
+            "the simulated feed's seed is \"-1\"; it takes a whole number from 0 to 18446744073709551615"
+        );
+        assert_eq!(
+            error("?speed=2"),
+            "a simulated feed has no setting \"speed\"; it has symbols, rate and seed"
+        );
+        assert_eq!(
+            error("?seed=1&seed=1"),
+            "the simulated feed's seed is given twice"
+        );
+        assert!(error("//host?seed=1").starts_with("a simulated feed has no name or path, but \"//host\""));
+    }
+
+    #[test]
+    fn values_outside_their_range_are_refused() {
+        for text in [
+            "?symbols=10001",
+            "?symbols=",
+            "?symbols",
+            "?symbols=1.5",
+            "?rate=0",
+            "?rate=0..5",
+            "?rate=5..1001",
+            "?rate=..",
+            "?rate=1..2..3",
+            "?rate=",
+            "?seed=18446744073709551616",
+            "?seed=x",
+        ] {
+            assert!(
+                matches!(SimOptions::parse(text), Err(SimUrlError::Value { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_accepted_values_told_are_the_limits() {
+        assert!(error("?symbols=x").contains(&format!("from {} to {}", SYMBOLS.start(), SYMBOLS.end())));
+        assert!(error("?rate=x").contains(&format!("from {} to {}", RATES.start(), RATES.end())));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_options_within_the_limits_or_an_error(
+            text in prop_oneof![
+                any::<String>(),
+                r"\??((symbols|rate|seed|x)?=?[0-9]{0,6}(\.\.)?[0-9]{0,5}&?){0,4}",
+            ]
+        ) {
+            match SimOptions::parse(&text) {
+                Ok(options) => {
+                    prop_assert!(SYMBOLS.contains(&options.symbols));
+                    prop_assert!(options.rate.start() <= options.rate.end());
+                    prop_assert!(RATES.contains(options.rate.start()) && RATES.contains(options.rate.end()));
+                }
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+
+        #[test]
+        fn what_is_within_the_limits_is_taken(
+            symbols in SYMBOLS,
+            (low, high) in RATES.prop_flat_map(|low| (Just(low), low..=*RATES.end())),
+            seed in any::<u64>(),
+        ) {
+            let options = SimOptions::parse(&format!("?symbols={symbols}&rate={low}..{high}&seed={seed}"));
+            prop_assert_eq!(options, Ok(SimOptions { symbols, rate: low..=high, seed }));
+        }
+    }
+}

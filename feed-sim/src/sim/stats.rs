@@ -1,11 +1,11 @@
 //! What a simulated market looks like: its events over some simulated time, counted, beside a book of their own.
 
+mod observer;
+
 use std::fmt;
 
-use depthcast_market::book::{Book, BookLimits};
-use depthcast_market::event::{BookSnapshot, DepthUpdate, MarketEvent, Side, Trade};
-
-use super::{Exchange, Listing, SimEvent, SimOptions};
+use super::{Exchange, SimEvent, SimOptions};
+use observer::Observer;
 
 /// What was counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,125 +125,6 @@ pub fn run(options: &SimOptions, simulated_duration_us: i64) -> Stats {
     }
 }
 
-/// Follows one symbol.
-struct Observer {
-    stats: SymbolStats,
-    book: Book,
-    tick_size: i64,
-    /// The trades of the step that is under way, which its depth event must bear out.
-    trades: Vec<Trade>,
-    last_trade: Option<Trade>,
-    last_time_us: i64,
-}
-
-impl Observer {
-    fn new(listing: &Listing, snapshot: &BookSnapshot) -> Observer {
-        let mut book = Book::new(BookLimits::default());
-        let refused = book.load(snapshot).is_err();
-        Observer {
-            stats: SymbolStats {
-                name: listing.instrument.name().into(),
-                rate: u64::from(listing.rate),
-                contradictions: u64::from(refused),
-                ..SymbolStats::default()
-            },
-            book,
-            tick_size: listing.instrument.tick_size().mantissa,
-            trades: Vec::new(),
-            last_trade: None,
-            last_time_us: 0,
-        }
-    }
-
-    fn observe(&mut self, event: &MarketEvent) {
-        match event {
-            MarketEvent::Trade(trade) => self.trade(trade),
-            MarketEvent::Depth(update) => self.depth(update),
-            MarketEvent::BestBidAsk(best) => {
-                self.stats.best_changes += 1;
-                let right = self.book.best(Side::Bid) == Some(best.bid)
-                    && self.book.best(Side::Ask) == Some(best.ask)
-                    && self.book.last_id() == best.update_id;
-                self.check(right);
-            }
-            MarketEvent::Snapshot(_) => self.check(false),
-        }
-    }
-
-    fn check(&mut self, right: bool) {
-        self.stats.contradictions += u64::from(!right);
-    }
-
-    fn trade(&mut self, trade: &Trade) {
-        self.stats.trades += 1;
-        let part = trade.aggregate;
-        self.stats.aggregates += u64::from(part.is_some_and(|part| part.is_last));
-        if let Some(last) = self.last_trade {
-            let expected = last.aggregate.map(|part| part.id + i64::from(part.is_last));
-            self.check(trade.id == last.id + 1 && part.map(|part| part.id) == expected);
-        }
-        self.last_trade = Some(*trade);
-        self.trades.push(*trade);
-    }
-
-    fn depth(&mut self, update: &DepthUpdate) {
-        let changes = (update.bids.len() + update.asks.len()) as u64;
-        self.stats.book_changes += 1;
-        self.stats.level_changes += changes;
-        let levels = update.bids.iter().chain(&update.asks);
-        self.stats.removals += levels.filter(|level| level.qty == 0).count() as u64;
-        let continues = update.first_id == self.book.last_id() + 1
-            && update.last_id + 1 == update.first_id + changes
-            && update.event_time_us >= self.last_time_us;
-        self.check(continues && changes > 0);
-        self.last_time_us = update.event_time_us;
-        let borne_out = self.trades_are_borne_out(update);
-        self.check(borne_out);
-        self.trades.clear();
-        let applied = self.book.apply(update).is_ok();
-        self.check(applied);
-        self.measure();
-    }
-
-    /// Whether what the trades of this step took is exactly what the levels they were made at lost.
-    fn trades_are_borne_out(&self, update: &DepthUpdate) -> bool {
-        self.trades.chunk_by(|a, b| a.price == b.price).all(|trades| {
-            let (side, levels) = match trades[0].is_buyer_maker {
-                true => (Side::Bid, &update.bids),
-                false => (Side::Ask, &update.asks),
-            };
-            let taken: i64 = trades.iter().map(|trade| trade.qty).sum();
-            // A step reaches few levels from the best, so this search is short.
-            let before = self
-                .book
-                .top(side, usize::MAX)
-                .find(|level| level.price == trades[0].price);
-            let after = levels.iter().find(|level| level.price == trades[0].price);
-            matches!((before, after), (Some(before), Some(after)) if before.qty - after.qty == taken)
-        })
-    }
-
-    fn measure(&mut self) {
-        for side in [Side::Bid, Side::Ask] {
-            let levels = self.book.level_count(side);
-            self.stats.levels.add(levels as u64);
-            self.stats.empty += u64::from(levels == 0);
-        }
-        self.stats.crossed += u64::from(self.book.is_crossed());
-        if let (Some(bid), Some(ask)) = (self.book.best(Side::Bid), self.book.best(Side::Ask)) {
-            let ticks = (ask.price - bid.price) / self.tick_size;
-            self.stats.spread_ticks.add(ticks.max(0) as u64);
-        }
-    }
-
-    fn finish(mut self, snapshot: &BookSnapshot) -> SymbolStats {
-        let mut own = BookSnapshot::default();
-        self.book.snapshot(usize::MAX, &mut own);
-        self.check(own == *snapshot && self.trades.is_empty());
-        self.stats
-    }
-}
-
 impl SymbolStats {
     /// The share of the level changes that removed a level.
     pub fn removal_share(&self) -> f64 {
@@ -325,5 +206,56 @@ impl fmt::Display for Stats {
             "over {:.0} s of simulated time",
             self.simulated_us as f64 / 1e6
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_merge_as_if_counted_together() {
+        let (mut left, mut right, mut all) = (Span::default(), Span::default(), Span::default());
+        left.merge(&right);
+        assert_eq!(left, Span::default());
+        assert_eq!(left.mean(), 0.0);
+        for value in [7, 3, 9, 4] {
+            all.add(value);
+            if value < 5 { &mut left } else { &mut right }.add(value);
+        }
+        left.merge(&right);
+        assert_eq!(left, all);
+        assert_eq!((all.min, all.max, all.mean()), (3, 9, 5.75));
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_symbol_and_one_for_all() {
+        let options = SimOptions {
+            symbols: 2,
+            rate: 20..=40,
+            seed: 5,
+        };
+        let stats = run(&options, 5_000_000);
+        let sum = stats.symbols[0].book_changes + stats.symbols[1].book_changes;
+        assert_eq!(stats.total.book_changes, sum);
+        assert!((150..600).contains(&sum), "{sum}");
+        let table = stats.to_string();
+        let firsts: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(firsts, ["symbol", "mean", "BTCUSDT", "ETHUSDT", "total", "over"]);
+        let widths: Vec<usize> = table.lines().take(5).map(str::len).collect();
+        assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
+    }
+
+    #[test]
+    fn no_time_gives_nothing() {
+        for duration_us in [0, -1, i64::MIN] {
+            let stats = run(&SimOptions::default(), duration_us);
+            assert_eq!((stats.simulated_us, stats.total.book_changes), (0, 0));
+            assert_eq!(stats.total.contradictions, 0);
+            assert!(stats.to_string().contains("total"));
+        }
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct MatchingLimits {
 }
 
 impl Default for MatchingLimits {
-    /// 16,384 orders on 4,096 levels a side: ten times what the simulated order flow keeps resting. An order is 40 bytes and a
-    /// level 32, so a full symbol is below 1 MB.
+    /// 16,384 orders on 4,096 levels a side: ten times what the simulated order flow keeps resting. An order is 32 bytes and
+    /// a level 24, so a full symbol is below 1 MB.
     fn default() -> Self {
         MatchingLimits {
             orders_max: 16_384,
@@ -45,6 +45,9 @@ pub(super) enum TimeInForce {
     /// It only rests: if it would trade, it is refused.
     PostOnly,
 }
+
+// The account of memory above.
+const _: () = assert!(size_of::<Order>() == 32 && size_of::<half::Queue>() == 24);
 
 /// Why an operation was refused. The fault is the one's who asked for it; the book is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +115,8 @@ impl Outcome {
         self.bids.is_empty() && self.asks.is_empty()
     }
 
-    fn clear(&mut self) {
+    /// Makes it that of an operation that did nothing.
+    pub(super) fn clear(&mut self) {
         self.taker = None;
         self.fills.clear();
         self.bids.clear();
