@@ -54,7 +54,8 @@ fn follow(raw: &mut Raw, seen: &Seen) {
     let mut is_begun = false;
     loop {
         let frame = raw.frame().expect("a close before the end");
-        if let Some((code, reason)) = frame.close() {
+        if frame.opcode == opcode::CLOSE {
+            let (code, reason) = frame.close().expect("a close with a code");
             match code {
                 1012 => assert!(reason.contains("began anew"), "{reason}"),
                 1001 => seen.is_done.store(true, Ordering::Relaxed),
