@@ -111,15 +111,16 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, EXIT_USAGE),
     };
-    let signals = match interrupts() {
-        Ok(signals) => signals,
-        Err(error) => return fail(&error, EXIT_HOST),
-    };
     let descriptors = limits::raise_descriptor_limit();
     tracing::info!(?descriptors, "the most descriptors this process may have");
     let engine = match Engine::start(&config) {
         Ok(engine) => engine,
         Err(error @ (StartError::Capture(_) | StartError::Link(_))) => return fail(&error, EXIT_FEED),
+        Err(error) => return fail(&error, EXIT_HOST),
+    };
+    // Until here Ctrl-C ends the program at once: looking for a feed may take a while.
+    let signals = match interrupts() {
+        Ok(signals) => signals,
         Err(error) => return fail(&error, EXIT_HOST),
     };
     // Nobody has to listen.

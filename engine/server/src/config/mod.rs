@@ -18,6 +18,9 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:9443";
 /// More workers than this only switch among themselves on any machine of today.
 const WORKERS_MAX: usize = 1024;
 
+/// How much of a line of a file an error repeats, in characters: the key and the beginning of its value.
+const LINE_SHOWN: usize = 60;
+
 /// Settings as they are written: what is None takes its default.
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -208,10 +211,18 @@ impl Settings {
         })?;
         toml::from_str(&text).map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start);
+            let line = text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+            let written: String = text
+                .lines()
+                .nth(line)
+                .unwrap_or_default()
+                .chars()
+                .take(LINE_SHOWN)
+                .collect();
             ConfigError::File {
                 path: path.into(),
-                line: 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count(),
-                message: error.message().replace('\n', " "),
+                line: line + 1,
+                message: format!("{} in {:?}", error.message().replace('\n', " "), written.trim()),
             }
         })
     }

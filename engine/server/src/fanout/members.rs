@@ -106,6 +106,16 @@ impl Fanout {
         Ok(())
     }
 
+    /// Queues a frame that many connections share, after all that the member is owed from before. It takes no memory of
+    /// its own, so it is not bounded as the others are: how long the member may owe it is.
+    pub fn queue_shared(&mut self, id: MemberId, frame: Bytes) {
+        self.members[id]
+            .prefix
+            .get_or_insert_default()
+            .exempt(frame.len());
+        self.queue_unbounded(id, frame);
+    }
+
     /// Queues the first bytes of all of a connection, which everything later makes sense behind only: they are sent even
     /// if the member is abandoned. The member must be owed nothing yet.
     pub fn queue_first(&mut self, id: MemberId, first: Bytes) {
@@ -154,7 +164,7 @@ impl Fanout {
 
     fn bytes_owed(&self, id: MemberId) -> usize {
         let member = &self.members[id];
-        let waiting = member.prefix.as_ref().map_or(0, |prefix| prefix.bytes());
+        let waiting = member.prefix.as_ref().map_or(0, |prefix| prefix.bytes_counted());
         waiting + self.groups[member.group].log().bytes_from(member.cursor)
     }
 

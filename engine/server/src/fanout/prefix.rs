@@ -15,6 +15,8 @@ const FRAME_COST: usize = 80;
 pub(super) struct Prefix {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Bytes of frames that do not count for the bound: until all is written the bound is looser by so much.
+    exempt: usize,
     /// The front must be sent whatever is forgotten: the rest of a frame whose beginning the peer already has, or what
     /// everything else on its connection comes after.
     front_is_due: bool,
@@ -33,9 +35,19 @@ impl Prefix {
         self.bytes
     }
 
+    /// The bytes that count for the bound.
+    pub(super) fn bytes_counted(&self) -> usize {
+        self.bytes.saturating_sub(self.exempt)
+    }
+
+    /// So many bytes that are put at the end next do not count for the bound.
+    pub(super) fn exempt(&mut self, bytes: usize) {
+        self.exempt += bytes;
+    }
+
     /// The memory that it takes, about.
     pub(super) fn cost(&self) -> usize {
-        self.bytes + self.frames.len() * FRAME_COST
+        self.bytes_counted() + self.frames.len() * FRAME_COST
     }
 
     /// Puts a whole frame at the end.

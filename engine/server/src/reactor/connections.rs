@@ -47,6 +47,8 @@ pub(super) struct Connection {
     is_at_end: bool,
     /// Counted as a subscriber.
     has_streams: bool,
+    /// Which round over all connections was the last when it became a subscriber: one that is under way is not for it.
+    opened_in: u32,
 }
 
 /// A round over all connections, cut into bounded slices.
@@ -74,6 +76,8 @@ pub(super) struct Connections {
     to_read: VecDeque<u32>,
     /// A round over all connections that is under way.
     sweep: Option<Sweep>,
+    /// The number of the last round.
+    sweeps: u32,
     /// Requests for the HTTP server, with their sockets.
     handed_off: Vec<(TcpStream, Vec<u8>)>,
     events: Vec<FanoutEvent>,
@@ -119,6 +123,7 @@ impl Connections {
             worker,
             to_read: VecDeque::new(),
             sweep: None,
+            sweeps: 0,
             handed_off: Vec::new(),
             events: Vec::new(),
             read_buffer: vec![0; READ_TURN_BYTES].into_boxed_slice(),
@@ -172,6 +177,7 @@ impl Connections {
             is_shut: false,
             is_at_end: false,
             has_streams: false,
+            opened_in: 0,
         };
         let id = self.slab.insert(connection).map_err(|refused| refused.socket)?;
         self.fanout.add(id);
@@ -237,9 +243,14 @@ impl Connections {
         // Edge-triggered: a full buffer means that there may be more, which nothing would announce. A short read
         // emptied the socket, but for an end of stream that was announced already.
         let has_more = read == self.read_buffer.len() || connection.is_ending;
+        let was_open = connection.session.is_open();
         let buffer = std::mem::take(&mut self.read_buffer);
         let next = self.with_session(id, |session, turn| session.on_bytes(&buffer[..read], turn));
         self.read_buffer = buffer;
+        let connection = &mut self.slab[id];
+        if !was_open && connection.session.is_open() {
+            connection.opened_in = self.sweeps;
+        }
         if next == Next::HandOff {
             if let Some(mut connection) = self.forget(id) {
                 let head = connection.session.take_head();
@@ -329,6 +340,7 @@ impl Connections {
     /// Begins to close every subscriber and, when the engine ends, every connection. A round that is under way is given up
     /// for it.
     pub(super) fn begin_sweep(&mut self, goodbye: Goodbye) {
+        self.sweeps = self.sweeps.wrapping_add(1);
         self.sweep = Some(Sweep {
             goodbye,
             next: 0,
@@ -364,7 +376,10 @@ impl Connections {
             return;
         };
         if connection.session.is_open() {
-            self.say_goodbye(id, goodbye);
+            // One that was told of the history that begins has nothing of the one that ends.
+            if connection.opened_in != self.sweeps || goodbye.shutdown_us.is_some() {
+                self.say_goodbye(id, goodbye);
+            }
         } else if goodbye.shutdown_us.is_some() && !connection.is_finishing {
             self.give_up(id, goodbye.code, goodbye.reason, EndCause::Engine);
         }

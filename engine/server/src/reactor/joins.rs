@@ -12,21 +12,28 @@ use depthcast_wire::stream::StreamName;
 use super::messages::TopicToken;
 use crate::session::encoding::Encoding;
 
+/// Replies held back for a change of encoding, which takes milliseconds. What comes past them overtakes.
+const REPLIES_MAX: usize = 1024;
+
 /// A change of subscription that waits for the market thread.
 #[derive(Debug)]
 pub(super) struct Join {
     /// Which of the connection's joins the market thread was asked for: the last one counts.
     pub(super) number: u32,
-    /// The streams it will have.
+    /// The streams it wants in the end.
     pub(super) names: Vec<StreamName>,
-    /// Those of them that start with a snapshot.
-    pub(super) snapshots: Vec<StreamName>,
+    /// The streams it has once this takes effect: all that it wants, or those that it had, in the new encoding.
+    pub(super) joined: Vec<StreamName>,
+    /// What is wanted beyond those begins with snapshots, too.
+    pub(super) with_snapshots: bool,
     /// How they are written.
     pub(super) encoding: Encoding,
-    /// The topics of all of them as the market thread knew them when it was asked.
+    /// The topics of `joined` as the market thread knew them when it was asked.
     pub(super) tokens: Vec<TopicToken>,
-    /// The answer to the request that asked for it, where that is due with the change.
-    pub(super) reply: Option<Bytes>,
+    /// The depth streams among `joined` that begin with a snapshot.
+    pub(super) snapshots: Vec<StreamName>,
+    /// The answer to the request for another encoding, and what was said after it: it goes out with the change.
+    pub(super) replies: Vec<Bytes>,
 }
 
 /// The joins that wait, at most one for each connection: so they are bounded as connections are, and each by its streams.
@@ -46,6 +53,12 @@ impl Joins {
     /// The connection waits for this now.
     pub(super) fn insert(&mut self, connection: u32, join: Join) {
         self.waiting.insert(connection, join);
+    }
+
+    /// Replies of the connection that are held back, where there are some and there is room for more.
+    pub(super) fn replies_mut(&mut self, connection: u32) -> Option<&mut Vec<Bytes>> {
+        let replies = &mut self.waiting.get_mut(&connection)?.replies;
+        (1..REPLIES_MAX).contains(&replies.len()).then_some(replies)
     }
 
     /// What the connection waits for.

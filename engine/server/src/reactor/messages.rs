@@ -93,6 +93,13 @@ pub enum MarketRequest {
         /// How they are written.
         encoding: Encoding,
     },
+    /// The connection does not want to join any more.
+    Leave {
+        /// The worker's number.
+        worker: usize,
+        /// The connection, by the worker's key.
+        connection: u32,
+    },
     /// The top of a book as it is now.
     Depth {
         /// The symbol, upper case.

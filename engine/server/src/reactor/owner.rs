@@ -1,6 +1,6 @@
 //! What a session may do with its connection: queue bytes, set its streams, give it up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -31,6 +31,11 @@ impl Host for Owner<'_> {
     }
 
     fn send(&mut self, frame: Bytes) -> Result<(), FanoutError> {
+        // Behind a reply that waits for its change to take effect.
+        if let Some(replies) = self.joins.replies_mut(self.id) {
+            replies.push(frame);
+            return Ok(());
+        }
         self.fanout.queue(self.id, frame)
     }
 
@@ -40,18 +45,18 @@ impl Host for Owner<'_> {
         encoding: Encoding,
         with_snapshots: bool,
     ) -> Result<(), FanoutError> {
-        let set = self.change(names, encoding, with_snapshots, None);
+        let replies = self.withdraw();
+        let set = self.change(names, encoding, with_snapshots, replies);
         self.count();
         set
     }
 
     fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError> {
         let names = self.streams();
-        let with_snapshots = self
-            .joins
-            .get(self.id)
-            .is_some_and(|join| !join.snapshots.is_empty());
-        self.change(&names, encoding, with_snapshots, Some(reply))
+        let with_snapshots = self.joins.get(self.id).is_some_and(|join| join.with_snapshots);
+        let mut replies = self.withdraw();
+        replies.push(reply);
+        self.change(&names, encoding, with_snapshots, replies)
     }
 
     fn streams(&self) -> Vec<StreamName> {
@@ -82,62 +87,74 @@ impl Owner<'_> {
         if join.tokens.iter().any(|&token| self.topics.find(token).is_none()) {
             // Everybody else left one of its topics meanwhile, and it was forgotten: what the market thread publishes
             // now is not for it.
-            return self.join(&join.names, join.encoding, join.snapshots, join.reply);
+            return self.join(join);
         }
-        self.apply(&join.names, join.encoding)?;
-        for frame in join.reply.into_iter().chain(snapshots) {
-            self.fanout.queue(self.id, frame)?;
+        self.apply(&join.joined, join.encoding)?;
+        for reply in join.replies {
+            self.fanout.queue(self.id, reply)?;
+        }
+        for snapshot in snapshots {
+            self.fanout.queue_shared(self.id, snapshot);
+        }
+        if join.joined.len() < join.names.len() {
+            self.change(&join.names, join.encoding, join.with_snapshots, Vec::new())?;
         }
         self.count();
         Ok(())
     }
 
-    /// Forgets a join that waits; what was to be answered with it is given back.
-    pub(super) fn withdraw(&mut self) -> Option<Bytes> {
-        let join = self.joins.take(self.id)?;
-        self.topics.give_back(&join.names, join.encoding, self.fanout);
-        join.reply
+    /// Forgets a join that waits; the replies that it held back are given back.
+    pub(super) fn withdraw(&mut self) -> Vec<Bytes> {
+        let Some(join) = self.joins.take(self.id) else {
+            return Vec::new();
+        };
+        self.topics.leave(self.id);
+        self.topics.give_back(&join.joined, join.encoding, self.fanout);
+        join.replies
     }
 
+    /// Sets the streams of a connection that waits for nothing.
     fn change(
         &mut self,
         names: &[StreamName],
         encoding: Encoding,
         with_snapshots: bool,
-        reply: Option<Bytes>,
+        replies: Vec<Bytes>,
     ) -> Result<(), FanoutError> {
-        if let Some(overtaken) = self.withdraw() {
-            self.fanout.queue(self.id, overtaken)?;
-        }
-        let is_other_encoding = !names.is_empty() && self.received().any(|(_, now)| now != encoding);
-        let snapshots = if with_snapshots {
-            self.new_depth(names)
-        } else {
-            Vec::new()
+        let received: HashMap<StreamName, Encoding> = self.received().collect();
+        let mut join = Join {
+            number: 0,
+            names: names.to_vec(),
+            joined: names.to_vec(),
+            with_snapshots,
+            encoding,
+            tokens: Vec::new(),
+            snapshots: Vec::new(),
+            replies,
         };
-        if is_other_encoding {
-            return self.join(names, encoding, snapshots, reply);
+        if received.values().any(|&now| now != encoding) && !names.is_empty() {
+            // First those that are received, which need no snapshot and so wait for nothing but their place.
+            join.joined.retain(|name| received.contains_key(name));
+            return self.join(join);
         }
-        if snapshots.is_empty() {
-            self.apply(names, encoding)?;
-        } else {
-            let later: HashSet<&StreamName> = snapshots.iter().collect();
-            let at_once: Vec<StreamName> = names
-                .iter()
-                .filter(|name| !later.contains(name))
-                .copied()
-                .collect();
-            self.apply(&at_once, encoding)?;
-            self.join(names, encoding, snapshots, None)?;
+        if with_snapshots {
+            let is_new = |name: &&StreamName| name.kind == StreamKind::Depth && !received.contains_key(name);
+            join.snapshots = names.iter().filter(is_new).copied().collect();
         }
-        reply.map_or(Ok(()), |reply| self.fanout.queue(self.id, reply))
-    }
-
-    /// The depth streams among `names` that are not being received yet.
-    fn new_depth(&self, names: &[StreamName]) -> Vec<StreamName> {
-        let received: HashSet<StreamName> = self.received().map(|(name, _)| name).collect();
-        let is_new = |name: &&StreamName| name.kind == StreamKind::Depth && !received.contains(name);
-        names.iter().filter(is_new).copied().collect()
+        let later: HashSet<&StreamName> = join.snapshots.iter().collect();
+        let at_once: Vec<StreamName> = names
+            .iter()
+            .filter(|name| !later.contains(name))
+            .copied()
+            .collect();
+        self.apply(&at_once, encoding)?;
+        for reply in std::mem::take(&mut join.replies) {
+            self.fanout.queue(self.id, reply)?;
+        }
+        if join.snapshots.is_empty() {
+            return Ok(());
+        }
+        self.join(join)
     }
 
     /// The streams that are being received, and how they are written.
@@ -156,30 +173,18 @@ impl Owner<'_> {
         set
     }
 
-    /// Asks the market thread where these streams begin.
-    fn join(
-        &mut self,
-        names: &[StreamName],
-        encoding: Encoding,
-        snapshots: Vec<StreamName>,
-        reply: Option<Bytes>,
-    ) -> Result<(), FanoutError> {
-        let number = self.joins.next_number();
-        let resolved = self.topics.resolve(names, encoding, self.fanout);
+    /// Asks the market thread where a join takes effect.
+    fn join(&mut self, mut join: Join) -> Result<(), FanoutError> {
+        join.number = self.joins.next_number();
+        let resolved = self.topics.resolve(&join.joined, join.encoding, self.fanout);
         let asked = resolved.and_then(|ids| {
+            let snapshots = join.snapshots.clone();
             self.topics
-                .ask_to_join(self.id, number, snapshots.clone(), encoding)?;
+                .ask_to_join(self.id, join.number, snapshots, join.encoding)?;
             Ok(ids.iter().filter_map(|&id| self.topics.token(id)).collect())
         });
-        let tokens = asked.inspect_err(|_| self.topics.give_back(names, encoding, self.fanout))?;
-        let join = Join {
-            number,
-            names: names.to_vec(),
-            snapshots,
-            encoding,
-            tokens,
-            reply,
-        };
+        join.tokens =
+            asked.inspect_err(|_| self.topics.give_back(&join.joined, join.encoding, self.fanout))?;
         self.joins.insert(self.id, join);
         Ok(())
     }

@@ -120,6 +120,12 @@ impl Topics {
         (topic.generation == token.generation).then_some(token.topic)
     }
 
+    /// Tells the market thread that a connection does not want to join any more.
+    pub(super) fn leave(&mut self, connection: u32) {
+        let worker = self.worker;
+        self.ask(MarketRequest::Leave { worker, connection });
+    }
+
     /// Forgets a topic that nobody wants any more.
     pub(super) fn on_idle(&mut self, id: TopicId) {
         let Some(topic) = self.topics.get_mut(id as usize).and_then(Option::take) else {

@@ -184,6 +184,43 @@ fn what_breaks_the_links_rules_breaks_the_link_and_is_named() {
 }
 
 #[test]
+fn an_event_that_does_not_fit_its_book_brings_another_book() {
+    let exchange = FakeExchange::start();
+    let (engine, mut link) = linked(&exchange);
+    let mut raw = Raw::open(engine.address(), "/ws/btcusdt@depth@0ms?snapshot=1");
+    let mut book = Book::of_snapshot(&event(&mut raw));
+    link.depth(1, 15..=15, &[(99, 1)]);
+    assert!(away(&engine).contains("a book does not fit its feed"));
+    let mut link = exchange.accept();
+    link.announce(7, 2);
+    link.books(2, 16, &[(100, 2), (99, 1)]);
+    book.apply(&event(&mut raw));
+    assert_eq!(book, Book::of_snapshot(&wait_for_depth(&engine, 200)));
+    assert_eq!(book.id, 16);
+}
+
+#[test]
+fn a_drip_of_bytes_is_no_sign_of_life() {
+    let exchange = FakeExchange::start();
+    let (engine, mut link) = linked(&exchange);
+    let dripping = std::thread::spawn(move || {
+        // The beginning of a message of a megabyte, for longer than a silence lasts.
+        link.bytes(&[0, 0, 16, 0]);
+        for _ in 0..40 {
+            link.bytes(&[0]);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let said = away(&engine);
+    assert!(
+        said.contains("nothing came for ") || said.contains("schema 0"),
+        "{said}"
+    );
+    wait_for_depth(&engine, 503);
+    dripping.join().expect("no panic");
+}
+
+#[test]
 fn an_exchange_that_falls_silent_is_away() {
     let exchange = FakeExchange::start();
     let (engine, _link) = linked(&exchange);

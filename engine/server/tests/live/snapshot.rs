@@ -163,6 +163,83 @@ fn another_encoding_loses_no_event() {
 }
 
 #[test]
+fn requests_behind_a_change_of_encoding_are_answered_behind_it() {
+    let engine = start(FEED);
+    let names: Vec<String> = engine
+        .symbols()
+        .iter()
+        .map(|s| s.instrument.name().to_lowercase())
+        .collect();
+    for round in 0..20 {
+        let mut raw = Raw::open(
+            engine.address(),
+            &format!("/ws/{}@depth@0ms?snapshot=1", names[0]),
+        );
+        event(&mut raw);
+        let requests = [
+            r#"{"method":"SET_PROPERTY","params":["combined",true],"id":1}"#.into(),
+            r#"{"method":"GET_PROPERTY","params":["combined"],"id":2}"#.into(),
+            format!(
+                r#"{{"method":"SUBSCRIBE","params":["{}@depth@1000ms"],"id":3}}"#,
+                names[1]
+            ),
+            r#"{"method":"LIST_SUBSCRIPTIONS","id":4}"#.into(),
+        ];
+        let bytes: Vec<u8> = requests
+            .iter()
+            .flat_map(|text: &String| frame(opcode::TEXT, text.as_bytes()))
+            .collect();
+        raw.send(&bytes);
+        let mut replies = Vec::new();
+        while replies.len() < 4 {
+            let message = event(&mut raw);
+            match message["id"].as_u64() {
+                Some(id) => replies.push(id),
+                None => assert_eq!(
+                    message.get("data").is_some(),
+                    !replies.is_empty(),
+                    "{round}: {message}"
+                ),
+            }
+            if message["id"] == 4 {
+                assert_eq!(message["result"].as_array().map(Vec::len), Some(2));
+            }
+        }
+        assert_eq!(replies, [1, 2, 3, 4], "{round}");
+        // The stream that was added has its snapshot, too.
+        while event(&mut raw)["data"]["e"] != "depthSnapshot" {}
+    }
+}
+
+#[test]
+fn as_many_snapshots_as_a_connection_may_have_streams() {
+    let engine = start("sim:?symbols=400&rate=10&seed=5");
+    let names: Vec<String> = engine
+        .symbols()
+        .iter()
+        .map(|s| format!("\"{}@depth@100ms\"", s.instrument.name().to_lowercase()))
+        .collect();
+    let mut raw = Raw::open(engine.address(), "/stream?snapshot=1");
+    let request = format!(
+        r#"{{"method":"SUBSCRIBE","params":[{}],"id":1}}"#,
+        names.join(",")
+    );
+    raw.send(&frame(opcode::TEXT, request.as_bytes()));
+    let mut books = HashMap::new();
+    let mut bytes = 0;
+    while books.len() < names.len() {
+        let frame = raw.frame().expect("no close");
+        bytes += frame.payload.len();
+        let message: serde_json::Value = serde_json::from_str(frame.text()).expect("JSON");
+        if message["data"]["e"] == "depthSnapshot" {
+            let book = Book::of_snapshot(&message["data"]);
+            books.insert(message["stream"].to_string(), book);
+        }
+    }
+    assert!(bytes > 4 << 20, "{bytes} bytes are less than this test is about");
+}
+
+#[test]
 fn nonsense_is_refused_by_name() {
     let engine = start(FEED);
     let mut raw = Raw::connect(engine.address());

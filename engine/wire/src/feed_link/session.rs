@@ -89,6 +89,9 @@ pub enum LinkSessionError {
         /// How many there are.
         symbols: u32,
     },
+    /// A time that no exchange has.
+    #[error("the feed link tells the time {0} us, which is not within the years 1970 to 9999")]
+    Time(i64),
     /// Events are missing, or come again.
     #[error("the feed link gave event {given} where {due} was due")]
     Sequence {
@@ -135,8 +138,9 @@ impl LinkSession {
         LinkSession::default()
     }
 
-    /// Takes the next message. None when it means nothing by itself.
+    /// Takes the next message. None when it means nothing by itself. After an error the link is over.
     pub fn on_message(&mut self, message: LinkMessage) -> Result<Option<LinkStep>, LinkSessionError> {
+        check_time(&message)?;
         if let LinkMessage::End { reason } = message {
             self.phase = Phase::Ended;
             return Ok(Some(LinkStep::Ended { reason }));
@@ -180,6 +184,11 @@ impl LinkSession {
                 Err(order(&message, "nothing"))
             }
         }
+    }
+
+    /// The sequence of the last event; none before the first book.
+    pub fn sequence(&self) -> Option<u64> {
+        matches!(self.phase, Phase::Books(_) | Phase::Events).then_some(self.sequence)
     }
 
     /// What is known without another message: that the last book was given.
@@ -293,6 +302,26 @@ impl LinkSession {
             }),
             message => Err(order(&message, "an event or a heartbeat")),
         }
+    }
+}
+
+/// The last microsecond of the year 9999: a time past it is in another unit, or none.
+const TIME_US_MAX: i64 = 253_402_300_799_999_999;
+
+fn check_time(message: &LinkMessage) -> Result<(), LinkSessionError> {
+    let time_us = match *message {
+        LinkMessage::Hello { time_us, .. }
+        | LinkMessage::Book { time_us, .. }
+        | LinkMessage::Event { time_us, .. }
+        | LinkMessage::Heartbeat { time_us, .. } => time_us,
+        LinkMessage::EngineHello { .. } | LinkMessage::Symbol { .. } | LinkMessage::End { .. } => {
+            return Ok(());
+        }
+    };
+    if (0..=TIME_US_MAX).contains(&time_us) {
+        Ok(())
+    } else {
+        Err(LinkSessionError::Time(time_us))
     }
 }
 

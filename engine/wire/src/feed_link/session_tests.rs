@@ -169,6 +169,16 @@ fn each_break_of_the_order_is_named() {
         with(begun(), hello(2)),
         "the feed link gave the exchange's hello where an event or a heartbeat was due"
     );
+    for time_us in [-1, i64::MAX] {
+        let beat = LinkMessage::Heartbeat {
+            sequence: 101,
+            time_us,
+        };
+        assert_eq!(
+            with(begun(), beat),
+            format!("the feed link tells the time {time_us} us, which is not within the years 1970 to 9999")
+        );
+    }
     let end = LinkMessage::End {
         reason: String::new(),
     };

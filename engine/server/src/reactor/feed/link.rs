@@ -7,7 +7,7 @@ mod connection;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use depthcast_client::backoff::Backoff;
@@ -23,6 +23,9 @@ const RETRY_BASE: Duration = Duration::from_millis(200);
 
 /// The bound that delays do not grow past: an exchange that is back is found within this.
 const RETRY_CAP: Duration = Duration::from_secs(5);
+
+/// A link that held this long was a good one: should it be lost, the tries begin with the shortest delay again.
+const HELD_NS: u64 = 5_000_000_000;
 
 /// Why a feed link was refused at the start of the engine. The fault is the feed's or the configuration's.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +66,26 @@ impl LinkFeed {
     pub fn open(addresses: &[String]) -> Result<LinkFeed, LinkFeedError> {
         let mut first: Option<Connection> = None;
         let never = AtomicBool::new(false);
-        for address in addresses {
-            let connection = match Connection::open(address, &never) {
+        // All at once, so that those that are not there do not add up.
+        let opened: Vec<Result<Connection, Lost>> = std::thread::scope(|scope| {
+            let open = |address| Connection::open(address, &never);
+            let tries: Vec<_> = addresses
+                .iter()
+                .map(|address| scope.spawn(move || open(address)))
+                .collect();
+            tries
+                .into_iter()
+                .map(|opened| {
+                    opened.join().unwrap_or_else(|_| {
+                        Err(Lost::Away {
+                            reason: "a bug".into(),
+                        })
+                    })
+                })
+                .collect()
+        });
+        for (address, opened) in addresses.iter().zip(opened) {
+            let connection = match opened {
                 Ok(connection) => connection,
                 Err(lost @ Lost::Away { .. }) => {
                     tracing::warn!(address, reason = %lost, "a feed is not there yet");
@@ -230,7 +251,18 @@ impl Follower {
             return Ok(lost);
         }
         let mut steps = VecDeque::new();
+        let begun_ns = self.clock.now_ns();
+        let faults = self.faults();
         while !self.links.is_stopped() {
+            if self.clock.now_ns() - begun_ns > HELD_NS {
+                self.backoff.reset();
+            }
+            if self.faults() != faults {
+                // Only another connection brings another book.
+                let reason = format!("tcp://{}: a book does not fit its feed", connection.address());
+                self.break_off(&reason)?;
+                return Ok(Lost::Refused { reason });
+            }
             let received = connection.receive(SLEEP_MAX, &mut steps);
             let now_ns = self.clock.now_ns();
             let is_quiet = steps.is_empty();
@@ -254,6 +286,11 @@ impl Follower {
         Ok(Lost::Away {
             reason: "the engine ends".into(),
         })
+    }
+
+    /// How often an event did not fit its book.
+    fn faults(&self) -> u64 {
+        self.links.counters.feed_gaps.load(Ordering::Relaxed)
     }
 
     /// Begins a history, or goes on with the one that the books are in.
@@ -298,7 +335,6 @@ impl Follower {
                 })?;
             }
             LinkStep::Ready => {
-                self.backoff.reset();
                 if std::mem::take(&mut self.is_away) {
                     self.links.tell(FeedNews::Back);
                 }

@@ -4,7 +4,7 @@
 //! one that ticks can where its current window has no change yet: just after its tick, or while the market is quiet.
 //! Streams of several cadences begin together, at the latest at the next tick that all of them share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use depthcast_wire::json::encode as json;
@@ -12,14 +12,17 @@ use depthcast_wire::sbe::encode as sbe;
 use depthcast_wire::stream::{StreamName, SymbolName};
 
 use super::WorkerMessage;
+use super::cadence::Tick;
 use super::frames::{Outbox, format_of, frame, opcode_of};
 use super::payload::Format;
 use super::symbol::Symbol;
 use crate::session::encoding::Encoding;
 
-/// Joins that wait for their moment at most: a minute's reconnects of every connection of one machine wait for a second at
-/// the longest, unless their books are stale.
-pub(super) const JOINS_MAX: usize = 1 << 18;
+/// Streams that wait to begin at most, over all connections: some 24 MB. A reconnect of everybody to a few streams each fits.
+pub(super) const STREAMS_WAITING_MAX: usize = 1 << 20;
+
+/// How often a join is looked at that only waits for its books to be healed, microseconds.
+const HEALED_EVERY_US: i64 = 100_000;
 
 /// Why a connection is closed that asked to join when so many wait.
 const TOO_MANY: &str = "too many subscribers wait for a snapshot: try again later";
@@ -39,11 +42,19 @@ pub(super) struct Join {
     pub(super) encoding: Encoding,
 }
 
-/// All that wait, in the order in which they came.
+/// All that wait, at most one of each connection.
+///
+/// They are kept by the period at which all their streams tick: so each is looked at once in that, however many wait.
 #[derive(Debug, Default)]
 pub(super) struct Joins {
-    waiting: Vec<Join>,
+    by_period: BTreeMap<i64, HashMap<Place, Join>>,
+    periods: HashMap<Place, i64>,
+    /// Streams that wait.
+    streams: usize,
 }
+
+/// A connection: its worker and the worker's key for it.
+type Place = (usize, u32);
 
 /// The books at one moment.
 pub(super) struct Books<'m> {
@@ -59,32 +70,77 @@ pub(super) struct Books<'m> {
 type Written = HashMap<(StreamName, Encoding), Result<Bytes, &'static str>>;
 
 impl Joins {
-    /// Lets a join wait. The bound on them closes the connection.
-    pub(super) fn add(&mut self, join: Join, outbox: &mut Outbox) {
-        if self.waiting.len() >= JOINS_MAX {
+    /// Lets a join take effect, at once if this is its moment; it replaces what the connection has waited for. The bound on
+    /// them closes the connection.
+    pub(super) fn add(&mut self, join: Join, mut books: Books<'_>, outbox: &mut Outbox) {
+        let place = (join.worker, join.connection);
+        self.remove(join.worker, join.connection);
+        if books.can_begin(&join) {
+            reply(&join, books.snapshots_of(&join, &mut Written::new()), outbox);
+        } else if self.streams + join.snapshots.len() > STREAMS_WAITING_MAX {
             reply(&join, Err(TOO_MANY), outbox);
         } else {
-            self.waiting.push(join);
+            let period = period_us(&join);
+            self.streams += join.snapshots.len();
+            self.periods.insert(place, period);
+            self.by_period.entry(period).or_default().insert(place, join);
         }
     }
 
-    /// Lets those take effect whose moment this is: everything up to now was published, and nothing after it.
-    pub(super) fn answer(&mut self, mut books: Books<'_>, outbox: &mut Outbox) {
-        if self.waiting.is_empty() {
-            return;
+    /// The connection waits no more.
+    pub(super) fn remove(&mut self, worker: usize, connection: u32) {
+        let place = (worker, connection);
+        if let Some(period) = self.periods.remove(&place)
+            && let Some(join) = self
+                .by_period
+                .get_mut(&period)
+                .and_then(|joins| joins.remove(&place))
+        {
+            self.streams -= join.snapshots.len();
         }
-        let mut written = Written::new();
-        self.waiting.retain(|join| {
-            let is_now = join
-                .snapshots
-                .iter()
-                .all(|&name| books.can_begin(name, join.encoding));
-            if is_now {
-                reply(join, books.snapshots_of(join, &mut written), outbox);
-            }
-            !is_now
-        });
     }
+
+    /// Lets those take effect whose moment this tick is: everything up to it was published, and nothing after it.
+    pub(super) fn on_tick(&mut self, tick: Tick, mut books: Books<'_>, outbox: &mut Outbox) {
+        let mut written = Written::new();
+        for (_, joins) in self
+            .by_period
+            .iter_mut()
+            .filter(|(period, _)| tick.0 % **period == 0)
+        {
+            joins.retain(|place, join| {
+                let is_now = books.can_begin(join);
+                if is_now {
+                    self.periods.remove(place);
+                    self.streams -= join.snapshots.len();
+                    reply(join, books.snapshots_of(join, &mut written), outbox);
+                }
+                !is_now
+            });
+        }
+    }
+}
+
+/// The period at which all streams of a join tick, which the periods of all cadences allow: their least common multiple.
+/// Streams that emit on arrival only wait for a stale book.
+fn period_us(join: &Join) -> i64 {
+    join.snapshots
+        .iter()
+        .filter_map(|name| name.cadence(join.encoding.is_sbe()))
+        .map(|cadence| i64::from(cadence.millis()) * 1000)
+        .filter(|&period| period > 0)
+        .fold(None, |all: Option<i64>, period| {
+            Some(all.map_or(period, |all| lcm(all, period)))
+        })
+        .unwrap_or(HEALED_EVERY_US)
+}
+
+fn lcm(a: i64, b: i64) -> i64 {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor * b
 }
 
 fn reply(join: &Join, snapshots: Result<Vec<Bytes>, &'static str>, outbox: &mut Outbox) {
@@ -97,8 +153,15 @@ fn reply(join: &Join, snapshots: Result<Vec<Bytes>, &'static str>, outbox: &mut 
 }
 
 impl Books<'_> {
-    /// Whether a stream may begin now. One of an unknown symbol may: nothing will come of it.
-    fn can_begin(&self, name: StreamName, encoding: Encoding) -> bool {
+    /// Whether all streams of a join may begin now.
+    fn can_begin(&self, join: &Join) -> bool {
+        join.snapshots
+            .iter()
+            .all(|&name| self.stream_can_begin(name, join.encoding))
+    }
+
+    /// Whether a stream may. One of an unknown symbol may: nothing will come of it.
+    fn stream_can_begin(&self, name: StreamName, encoding: Encoding) -> bool {
         match (self.by_name.get(&name.symbol), self.now_us) {
             (Some(&symbol), Some(now_us)) => self.symbols[symbol].can_begin(now_us, name, encoding),
             (Some(_), None) => false,

@@ -102,6 +102,17 @@ fn one_that_emits_on_arrival_begins_at_once_and_so_does_a_quiet_one() {
 }
 
 #[test]
+fn one_that_waits_for_its_books_only_begins_once_they_are_healed() {
+    let mut rig = Rig::begun();
+    join(&mut rig, 1, &["btcusdt@depth@0ms"], RAW);
+    rig.time(500);
+    rig.snapshot(1010, 5, &[(100, 1)], &[]);
+    assert!(told(&mut rig).is_empty());
+    rig.time(1100);
+    assert_eq!(told(&mut rig).len(), 1);
+}
+
+#[test]
 fn streams_of_several_cadences_begin_together_where_all_have_ticked() {
     let mut rig = changed();
     join(&mut rig, 1, &["btcusdt@depth@250ms", "btcusdt@depth@500ms"], RAW);
@@ -143,7 +154,7 @@ fn a_stale_book_lets_nobody_begin_until_it_is_healed() {
     rig.time(3200);
     assert_eq!(told(&mut rig).len(), 0);
     rig.snapshot(3300, 7, &[(101, 1)], &[]);
-    rig.time(3310);
+    rig.time(3400);
     let told = told(&mut rig);
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].contains(r#""lastUpdateId":7,"#), "{told:?}");
@@ -193,31 +204,69 @@ fn formats_and_wrapping_are_the_connections() {
 }
 
 #[test]
-fn too_many_that_wait_are_refused_and_the_others_wait_on() {
+fn too_many_that_wait_are_refused_and_those_that_leave_make_room() {
     let mut rig = Rig::begun();
-    let mut joins = Joins::default();
-    let one = |connection| joins::Join {
-        worker: 0,
-        connection,
-        number: 1,
-        snapshots: Vec::new(),
-        encoding: RAW,
-    };
-    for connection in 0..joins::JOINS_MAX as u32 {
-        joins.add(one(connection), &mut rig.market.outbox);
-    }
-    assert!(
+    let names = vec![StreamName::parse("btcusdt@depth").unwrap(); 1024];
+    let ask = |rig: &mut Rig, connection| {
+        rig.market.on_request(MarketRequest::Join {
+            worker: 0,
+            connection,
+            number: 1,
+            snapshots: names.clone(),
+            encoding: RAW,
+        });
         rig.messages()
             .iter()
-            .all(|message| matches!(message, WorkerMessage::Epoch { .. }))
+            .filter(|message| {
+                matches!(
+                    message,
+                    WorkerMessage::Joined {
+                        snapshots: Err(_),
+                        ..
+                    }
+                )
+            })
+            .count()
+    };
+    let fit = (joins::STREAMS_WAITING_MAX / 1024) as u32;
+    for connection in 0..fit {
+        assert_eq!(ask(&mut rig, connection), 0);
+    }
+    assert_eq!(ask(&mut rig, 7), 0, "who asks again only waits once");
+    assert_eq!(ask(&mut rig, fit), 1);
+    rig.market.on_request(MarketRequest::Leave {
+        worker: 0,
+        connection: 3,
+    });
+    assert_eq!(ask(&mut rig, fit), 0);
+    assert_eq!(ask(&mut rig, fit + 1), 1);
+}
+
+#[test]
+fn a_book_that_is_older_than_ours_leaves_ours_as_it_is() {
+    let mut rig = changed();
+    let stream = rig.want("btcusdt@depth@0ms", RAW).topic;
+    rig.market.on_feed(FeedMessage::Break {
+        reason: "test".into(),
+    });
+    rig.snapshot(1200, 11, &[(100, 1), (99, 3)], &[(110, 1)]);
+    rig.depth(1210, 12..=12, &[(99, 4)], &[]);
+    rig.depth(1220, 13..=14, &[(98, 1)], &[]);
+    let frames = rig.frames();
+    assert_eq!(frames.len(), 1, "what is known already is not told again");
+    let event: serde_json::Value = serde_json::from_slice(&frames[0].1).unwrap();
+    assert_eq!(
+        (frames[0].0, &event["U"], &event["u"]),
+        (stream, &13.into(), &14.into())
     );
-    joins.add(one(u32::MAX), &mut rig.market.outbox);
-    assert!(matches!(
-        rig.messages()[..],
-        [WorkerMessage::Joined {
-            connection: u32::MAX,
-            snapshots: Err(_),
-            ..
-        }]
-    ));
+}
+
+#[test]
+fn an_event_that_is_late_goes_out_with_the_window_that_is_open() {
+    let mut rig = changed();
+    rig.want("btcusdt@depth@250ms", RAW);
+    rig.time(1300);
+    rig.depth(1240, 13..=13, &[(98, 2)], &[]);
+    rig.time(1500);
+    assert_eq!(told(&mut rig), ["11..12", "13..13"]);
 }

@@ -27,7 +27,7 @@ use self::cadence::TickClock;
 use self::channel::Outlet;
 use self::frames::Outbox;
 use self::heartbeat::Heartbeats;
-use self::joins::{Join, Joins};
+use self::joins::{Books, Join, Joins};
 use self::symbol::Symbol;
 use super::counters::Counters;
 use super::mailbox::Mailbox;
@@ -251,9 +251,10 @@ impl Market {
                     snapshots,
                     encoding,
                 };
-                self.joins.add(join, &mut self.outbox);
-                self.answer_joins();
+                let (joins, books, outbox) = self.joins_and_books();
+                joins.add(join, books, outbox);
             }
+            MarketRequest::Leave { worker, connection } => self.joins.remove(worker, connection),
             MarketRequest::Depth { symbol, limit, reply } => {
                 // A requester that has gone away needs no answer.
                 let _ = reply.send(self.depth(symbol, limit));
@@ -282,6 +283,8 @@ impl Market {
                 position,
                 event,
             } => {
+                // What is late belongs to the window that is open: the one it was for has been sent.
+                let at_us = self.ticks.now_us().map_or(at_us, |now_us| now_us.max(at_us));
                 self.advance(at_us);
                 self.on_event(symbol, at_us, position, event);
             }
@@ -329,19 +332,20 @@ impl Market {
             for symbol in &mut self.symbols {
                 symbol.on_tick(tick, &mut self.outbox);
             }
-            self.answer_joins();
+            let (joins, books, outbox) = self.joins_and_books();
+            joins.on_tick(tick, books, outbox);
         }
     }
 
-    /// Lets those joins take effect whose moment this is.
-    fn answer_joins(&mut self) {
-        let book = joins::Books {
+    /// The joins, and what they need to take effect.
+    fn joins_and_books(&mut self) -> (&mut Joins, Books<'_>, &mut Outbox) {
+        let books = Books {
             symbols: &mut self.symbols,
             by_name: &self.by_name,
             now_us: self.ticks.now_us(),
             epoch: self.epoch,
         };
-        self.joins.answer(book, &mut self.outbox);
+        (&mut self.joins, books, &mut self.outbox)
     }
 
     /// The history that was told so far is all there is of it.

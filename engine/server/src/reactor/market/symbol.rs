@@ -151,10 +151,23 @@ impl Symbol {
         at_us: i64,
         outbox: &mut Outbox,
     ) -> Result<(), FeedFault> {
-        if self.sync.is_synced() || self.sync.on_snapshot(snapshot.last_id) != SnapshotVerdict::Load {
+        // A way to the exchange that is a little behind gives a book that is older than ours: ours is as right as it was, and
+        // what the feed goes on with is old to it up to where it stands.
+        let is_behind = self.book.is_loaded() && snapshot.last_id < self.book.last_id();
+        let id = if is_behind {
+            self.book.last_id()
+        } else {
+            snapshot.last_id
+        };
+        if self.sync.is_synced() || self.sync.on_snapshot(id) != SnapshotVerdict::Load {
             return Ok(());
         }
-        if self.book.is_loaded() {
+        if is_behind {
+            tracing::info!(
+                symbol = self.instrument.name(),
+                "the feed's book is older than ours, which goes on"
+            );
+        } else if self.book.is_loaded() {
             let before = self.book.last_id();
             self.marks.on_change(at_us, before);
             self.book.resync(snapshot).inspect_err(|_| self.sync.reset())?;
@@ -278,6 +291,8 @@ impl Symbol {
                         .on_arrival()
                         .filter(|channel| channel.is_of_changes()),
                 );
+                // The top can be told whatever happened before.
+                self.publish_tops(self.event_time_us, outbox);
             }
         }
         self.diff = diff;
@@ -302,19 +317,23 @@ impl Symbol {
     fn publish_depth(&mut self, update: &DepthUpdate, outbox: &mut Outbox) {
         self.has_published = true;
         let mut frames = EventFrames::new(&self.instrument, Payload::Diff(update));
+        for channel in self
+            .channels
+            .on_arrival()
+            .filter(|channel| channel.is_of_changes())
+        {
+            outbox.publish(channel, &mut frames);
+        }
+        self.publish_tops(update.event_time_us, outbox);
+    }
+
+    /// Publishes the top of the book to the channels of it that do not wait for a tick.
+    fn publish_tops(&mut self, event_time_us: i64, outbox: &mut Outbox) {
         for channel in self.channels.on_arrival() {
-            match channel.content.kind {
-                StreamKind::Depth => outbox.publish(channel, &mut frames),
-                StreamKind::PartialDepth(levels) => {
-                    self.book.snapshot(levels.count(), &mut self.top);
-                    let top = Payload::Top(update.event_time_us, &self.top);
-                    outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
-                }
-                StreamKind::BookTicker
-                | StreamKind::BestBidAsk
-                | StreamKind::Trade
-                | StreamKind::AggTrade
-                | StreamKind::Heartbeat => {}
+            if let StreamKind::PartialDepth(levels) = channel.content.kind {
+                self.book.snapshot(levels.count(), &mut self.top);
+                let top = Payload::Top(event_time_us, &self.top);
+                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
             }
         }
     }

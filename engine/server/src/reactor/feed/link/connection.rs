@@ -66,10 +66,12 @@ pub(super) struct Connection {
     reader: LinkReader,
     session: LinkSession,
     announcement: Announcement,
-    /// After this long without a byte it is lost.
+    /// After this long without a word it is lost.
     silence_max: Duration,
     clock: Clock,
-    last_byte_ns: u64,
+    /// When it last said something: a whole message; while the books are given any bytes will do.
+    heard_ns: u64,
+    is_ready: bool,
     buffer: Box<[u8]>,
 }
 
@@ -88,7 +90,8 @@ impl Connection {
             },
             silence_max: ANNOUNCE_MAX,
             clock: Clock::start(),
-            last_byte_ns: 0,
+            heard_ns: 0,
+            is_ready: false,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
         };
         connection.greet(stop)?;
@@ -116,11 +119,15 @@ impl Connection {
         if !steps.is_empty() {
             return Ok(());
         }
-        self.fill(wait)?;
+        let is_quiet = !self.fill(wait)?;
         while let Some(step) = self.next_step()? {
+            self.is_ready |= step == LinkStep::Ready;
             steps.push_back(step);
         }
-        Ok(())
+        if !steps.is_empty() || !(self.is_ready || is_quiet) {
+            self.heard_ns = self.clock.now_ns();
+        }
+        self.check_silence()
     }
 
     /// Ends the link.
@@ -145,6 +152,7 @@ impl Connection {
                     ..
                 }) => {
                     self.announcement = Announcement { epoch, symbols };
+                    self.heard_ns = self.clock.now_ns();
                     let promised = Duration::from_millis(heartbeat_ms.into()) * HEARTBEATS_MISSED_MAX;
                     self.silence_max = promised.clamp(SILENCE_MIN, SILENCE_MAX);
                     return Ok(());
@@ -167,7 +175,9 @@ impl Connection {
                     let seconds = ANNOUNCE_MAX.as_secs();
                     return Err(self.away(&format!("the exchange did not announce itself in {seconds} s")));
                 }
-                None => self.fill(PATIENCE)?,
+                None => {
+                    self.fill(PATIENCE)?;
+                }
             }
         }
     }
@@ -187,31 +197,42 @@ impl Connection {
         }
     }
 
-    /// Waits up to `wait` for bytes.
-    fn fill(&mut self, wait: Duration) -> Result<(), Lost> {
+    /// Waits up to `wait` for bytes. False when there were none.
+    fn fill(&mut self, wait: Duration) -> Result<bool, Lost> {
         let set = self.stream.set_read_timeout(Some(wait));
         match set.and_then(|()| self.stream.read(&mut self.buffer)) {
             Ok(0) => Err(self.away("the exchange closed the link")),
             Ok(read) => {
-                self.last_byte_ns = self.clock.now_ns();
                 self.reader.push(&self.buffer[..read]);
-                Ok(())
+                Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let silent = Duration::from_nanos(self.clock.now_ns() - self.last_byte_ns);
-                if silent < self.silence_max {
-                    return Ok(());
-                }
-                Err(self.away(&format!("nothing came for {:.1} s", silent.as_secs_f64())))
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(false)
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(self.away(&error.to_string())),
         }
     }
 
+    fn check_silence(&self) -> Result<(), Lost> {
+        let silent = Duration::from_nanos(self.clock.now_ns().saturating_sub(self.heard_ns));
+        if silent < self.silence_max {
+            return Ok(());
+        }
+        Err(self.away(&format!("nothing came for {:.1} s", silent.as_secs_f64())))
+    }
+
     fn refused(&self, error: &dyn std::error::Error) -> Lost {
+        let after = match self.session.sequence() {
+            Some(sequence) => format!(" (after event {sequence})"),
+            None => String::new(),
+        };
         Lost::Refused {
-            reason: format!("tcp://{}: {error}", self.address),
+            reason: format!("tcp://{}: {error}{after}", self.address),
         }
     }
 
