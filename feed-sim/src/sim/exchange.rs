@@ -1,20 +1,20 @@
 //! The exchange: its listings, its time, and the next thing that happens on it.
 
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, MarketEvent};
-use depthcast_market::instrument::{Exponents, Instrument};
+use depthcast_market::event::{BookSnapshot, MarketEvent};
 
 use super::SimOptions;
+use super::draw::{Draw, EXCHANGE_STREAM};
+use super::listings::{self, Listing};
+use super::symbol::Symbol;
 
-/// A symbol that the exchange lists.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Name, precision and filters.
-    pub instrument: Arc<Instrument>,
-    /// Book changes a second, on average.
-    pub rate: u32,
-}
+/// 2024-01-01T00:00:00Z: the earliest origin, microseconds since 1970.
+const EARLIEST_ORIGIN_US: i64 = 1_704_067_200_000_000;
+
+/// Origins lie in the year after it, on whole seconds.
+const ORIGINS_S: u64 = 366 * 86_400;
 
 /// Something that happened on the exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,37 +28,42 @@ pub struct SimEvent {
 }
 
 /// A simulated exchange.
-#[derive(Debug)]
+///
+/// Each symbol draws from a stream of its own, so what happens in its market, ids and prices, does not depend on how many
+/// others there are. When it happens does so as far as its rate does: over a range of rates, a symbol's rate depends on
+/// its place among all.
+///
+/// Memory: some 60 KB a symbol.
+#[derive(Clone, Debug)]
 pub struct Exchange {
     listings: Vec<Listing>,
-    ids: Vec<u64>,
+    symbols: Vec<Symbol>,
+    /// When each symbol's next step is due; at one time, the symbol listed first goes first.
+    due: BinaryHeap<Reverse<(i64, u32)>>,
     now_us: i64,
-    next: usize,
 }
 
 impl Exchange {
     /// An exchange whose books are filled and whose time stands at its origin.
     pub fn new(options: &SimOptions) -> Exchange {
-        let listings: Vec<Listing> = (0..options.symbols)
-            .map(|i| Listing {
-                instrument: Arc::new(
-                    Instrument::new(
-                        &format!("S{:04}USDT", i + 1),
-                        Exponents::default(),
-                        1_000_000,
-                        1_000,
-                    )
-                    .expect("a name and steps that are right"),
-                ),
-                rate: *options.rate.start(),
-            })
-            .collect();
-        Exchange {
-            ids: vec![1; listings.len()],
-            listings,
-            now_us: 1_704_067_200_000_000,
-            next: 0,
+        let seconds = Draw::new(options.seed, EXCHANGE_STREAM).below(ORIGINS_S) as i64;
+        let now_us = EARLIEST_ORIGIN_US + seconds * 1_000_000;
+        let count = options.symbols as usize;
+        let mut exchange = Exchange {
+            listings: Vec::with_capacity(count),
+            symbols: Vec::with_capacity(count),
+            due: BinaryHeap::with_capacity(count),
+            now_us,
+        };
+        for place in 0..count {
+            let (terms, mut symbol) = Symbol::new(options.seed, place);
+            let listing = terms.listing(listings::rate(&options.rate, place, count));
+            let due_us = now_us + symbol.waiting_us(mean_us(&listing));
+            exchange.due.push(Reverse((due_us, place as u32)));
+            exchange.listings.push(listing);
+            exchange.symbols.push(symbol);
         }
+        exchange
     }
 
     /// What it lists.
@@ -73,61 +78,35 @@ impl Exchange {
 
     /// When the next step is due, in the exchange's time.
     pub fn next_us(&self) -> i64 {
-        self.now_us + 1_000_000 / i64::from(self.listings[0].rate) / self.listings.len() as i64
+        self.due.peek().map_or(i64::MAX, |Reverse((due_us, _))| *due_us)
     }
 
     /// Takes the next step: appends the events that come of it, in order.
+    ///
+    /// A step is one thing that somebody did in one symbol: the trades it made, then the one change of the book, then the
+    /// best bid and ask if they changed, all of one time.
     pub fn step(&mut self, events: &mut Vec<SimEvent>) {
-        self.now_us = self.next_us();
-        let (symbol, at_us) = (self.next, self.now_us);
-        self.next = (self.next + 1) % self.listings.len();
-        self.ids[symbol] += 1;
-        let id = self.ids[symbol];
-        let bid = self.best_bid(symbol);
-        let ask = Level {
-            price: 10_001_000_000,
-            qty: 2_000,
+        let Some(mut next) = self.due.peek_mut() else {
+            return;
         };
-        events.push(SimEvent {
-            symbol,
-            at_us,
-            event: MarketEvent::Depth(DepthUpdate {
-                event_time_us: at_us,
-                first_id: id,
-                last_id: id,
-                bids: vec![bid],
-                asks: Vec::new(),
-            }),
-        });
-        let best = BestBidAsk {
-            event_time_us: Some(at_us),
-            update_id: id,
-            bid,
-            ask,
-        };
-        events.push(SimEvent {
-            symbol,
-            at_us,
-            event: MarketEvent::BestBidAsk(best),
-        });
-    }
-
-    fn best_bid(&self, symbol: usize) -> Level {
-        Level {
-            price: 10_000_000_000,
-            qty: 1_000 * (1 + self.ids[symbol] as i64 % 9),
-        }
+        let Reverse((at_us, place)) = *next;
+        let symbol = &mut self.symbols[place as usize];
+        symbol.step(place as usize, at_us, events);
+        let due_us = at_us + symbol.waiting_us(mean_us(&self.listings[place as usize]));
+        *next = Reverse((due_us, place));
+        self.now_us = at_us;
     }
 
     /// A symbol's book as it is now: every level.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such place among the listings.
     pub fn snapshot(&self, symbol: usize) -> BookSnapshot {
-        BookSnapshot {
-            last_id: self.ids[symbol],
-            bids: vec![self.best_bid(symbol)],
-            asks: vec![Level {
-                price: 10_001_000_000,
-                qty: 2_000,
-            }],
-        }
+        self.symbols[symbol].snapshot()
     }
+}
+
+fn mean_us(listing: &Listing) -> u64 {
+    1_000_000 / u64::from(listing.rate)
 }

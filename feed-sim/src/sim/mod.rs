@@ -3,8 +3,15 @@
 //! The content follows from the options and this crate's version alone, times and ids included. The pace is the
 //! caller's: it takes the steps when their time has come.
 
+mod draw;
 mod exchange;
+mod flow;
+mod listings;
+mod matching;
 mod options;
+pub mod stats;
+mod symbol;
 
-pub use exchange::{Exchange, Listing, SimEvent};
+pub use exchange::{Exchange, SimEvent};
+pub use listings::Listing;
 pub use options::{RATES, SYMBOLS, SimOptions, SimUrlError};
