@@ -7,15 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Why an engine gets no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
-    /// More waits for it than may; its link was ended.
-    TooSlow,
-    /// Its link has ended.
-    Ended,
-}
-
 /// What the writer does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -82,11 +73,12 @@ impl Outbox {
         self.lock().is_admitted
     }
 
-    /// Puts a chunk in. Where that is more than may wait, the link is ended instead and what waits is dropped.
-    pub(super) fn push(&self, chunk: &Bytes) -> Result<(), NotTaken> {
+    /// Puts a chunk in. Where that is more than may wait, the link is ended instead and what waits is dropped. False when
+    /// the engine gets no more.
+    pub(super) fn push(&self, chunk: &Bytes) -> bool {
         let mut state = self.lock();
         if state.end.is_some() {
-            return Err(NotTaken::Ended);
+            return false;
         }
         if state.bytes + chunk.len() > self.bytes_max {
             state.chunks.clear();
@@ -96,12 +88,12 @@ impl Outbox {
                 self.bytes_max
             ));
             self.changed.notify_one();
-            return Err(NotTaken::TooSlow);
+            return false;
         }
         state.bytes += chunk.len();
         state.chunks.push_back((chunk.clone(), chunk.len()));
         self.changed.notify_one();
-        Ok(())
+        true
     }
 
     /// Ends the link once everything is written. The first reason counts.
@@ -158,14 +150,14 @@ mod tests {
     #[test]
     fn chunks_come_in_order_and_the_greeting_counts_for_nothing() {
         let outbox = outbox(10);
-        outbox.push(&Bytes::from_static(&[1; 4])).unwrap();
-        outbox.push(&Bytes::from_static(&[2; 6])).unwrap();
+        assert!(outbox.push(&Bytes::from_static(&[1; 4])));
+        assert!(outbox.push(&Bytes::from_static(&[2; 6])));
         assert_eq!(next_len(&outbox), 100);
         assert_eq!(next_len(&outbox), 4);
         assert_eq!(next_len(&outbox), 6);
         assert_eq!(outbox.next(Duration::ZERO), Next::Nothing);
         // All of it is free again.
-        outbox.push(&Bytes::from_static(&[3; 10])).unwrap();
+        assert!(outbox.push(&Bytes::from_static(&[3; 10])));
         assert_eq!(next_len(&outbox), 10);
     }
 
@@ -173,19 +165,17 @@ mod tests {
     fn what_is_being_written_counts_until_the_next_is_taken() {
         let outbox = outbox(10);
         assert_eq!(next_len(&outbox), 100);
-        outbox.push(&Bytes::from_static(&[1; 10])).unwrap();
+        assert!(outbox.push(&Bytes::from_static(&[1; 10])));
         assert_eq!(next_len(&outbox), 10);
         let one_more = Bytes::from_static(&[2]);
-        assert_eq!(outbox.push(&one_more), Err(NotTaken::TooSlow));
-        assert_eq!(outbox.push(&one_more), Err(NotTaken::Ended));
+        assert!(!outbox.push(&one_more));
     }
 
     #[test]
     fn too_much_ends_the_link_and_drops_what_waits() {
         let outbox = outbox(10);
-        outbox.push(&Bytes::from_static(&[1; 10])).unwrap();
-        let refused = outbox.push(&Bytes::from_static(&[2]));
-        assert_eq!(refused, Err(NotTaken::TooSlow));
+        assert!(outbox.push(&Bytes::from_static(&[1; 10])));
+        assert!(!outbox.push(&Bytes::from_static(&[2])));
         outbox.end("another reason");
         let reason = "too slow: more than 10 bytes of events wait to be read";
         assert_eq!(outbox.next(Duration::ZERO), Next::End(reason.into()));
@@ -195,7 +185,7 @@ mod tests {
     fn an_ended_link_writes_what_waits_first() {
         let outbox = outbox(10);
         outbox.end("bye");
-        assert_eq!(outbox.push(&Bytes::from_static(&[1])), Err(NotTaken::Ended));
+        assert!(!outbox.push(&Bytes::from_static(&[1])));
         assert_eq!(next_len(&outbox), 100);
         assert_eq!(outbox.next(Duration::from_secs(600)), Next::End("bye".into()));
     }

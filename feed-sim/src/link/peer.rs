@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -92,6 +93,7 @@ impl Peer {
         let (peer, name) = (self.address, outbox.name().to_string());
         if outbox.is_admitted() {
             tracing::info!(%peer, name, reason, "an engine is fed no more");
+            self.shared.engines.fetch_sub(1, Ordering::Relaxed);
             self.shared.tell(LinkNews::Went { peer, name, reason });
         } else if !self.shared.is_stopped() {
             self.shared.refuse(peer, reason);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use depthcast_wire::feed_link::{self, LinkEncodeError, LinkMessage};
 
-use super::outbox::{NotTaken, Outbox};
+use super::outbox::Outbox;
 use super::{HEARTBEAT, LinkNews, STOPPED, Shared};
 use crate::sim::{Exchange, SimEvent};
 
@@ -110,11 +110,12 @@ impl Trading {
             };
             let (peer, name) = (engine.peer(), engine.name().to_string());
             tracing::info!(%peer, name, sequence = self.sequence, "an engine is fed");
+            // Its own thread counts it out again.
+            self.shared.engines.fetch_add(1, Ordering::Relaxed);
             self.shared.tell(LinkNews::Came { peer, name });
             engine.admit(Bytes::clone(greeting));
             self.engines.push(engine);
         }
-        self.shared.engines.store(self.engines.len(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -177,7 +178,7 @@ impl Trading {
         feed_link::encode(&heartbeat, &mut self.chunk)
     }
 
-    /// Gives what this turn has encoded to every engine. One that is too slow gets no more.
+    /// Gives what this turn has encoded to every engine. One that is too slow is ended by its outbox.
     fn hand_out(&mut self) {
         self.shared.events.store(self.sequence, Ordering::Relaxed);
         if self.chunk.is_empty() {
@@ -186,14 +187,7 @@ impl Trading {
         // A copy of its exact size: chunks may wait long, and the buffer is used again.
         let chunk = Bytes::copy_from_slice(&self.chunk);
         self.chunk.clear();
-        self.engines.retain(|engine| match engine.push(&chunk) {
-            Ok(()) => true,
-            Err(NotTaken::TooSlow) => {
-                tracing::warn!(peer = %engine.peer(), name = engine.name(), "an engine is too slow and is ended");
-                false
-            }
-            Err(NotTaken::Ended) => false,
-        });
+        self.engines.retain(|engine| engine.push(&chunk));
     }
 
     fn let_pace_slip(&mut self, now_us: i64) {
@@ -223,7 +217,6 @@ impl Drop for Trading {
         for engine in self.engines.iter().cloned().chain(self.joins.try_iter()) {
             engine.end(reason);
         }
-        self.shared.engines.store(0, Ordering::Relaxed);
     }
 }
 

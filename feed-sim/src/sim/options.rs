@@ -81,6 +81,19 @@ impl SimOptions {
     }
 }
 
+impl SimOptions {
+    /// Takes one setting by its key, as a flag of that name gives it.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), SimUrlError> {
+        match key {
+            "symbols" => self.symbols = parse_symbols(value)?,
+            "rate" => self.rate = parse_rate(value)?,
+            "seed" => self.seed = parse_seed(value)?,
+            _ => return Err(SimUrlError::UnknownKey(key.into())),
+        }
+        Ok(())
+    }
+}
+
 fn set<T>(place: &mut Option<T>, key: &'static str, value: T) -> Result<(), SimUrlError> {
     match place.replace(value) {
         None => Ok(()),
