@@ -10,7 +10,7 @@ use depthcast_wire::feed_link::{self, LinkEncodeError, LinkMessage};
 
 use super::outbox::Outbox;
 use super::{HEARTBEAT, LinkNews, STOPPED, Shared};
-use crate::sim::{Exchange, SimEvent};
+use crate::sim::{Exchange, Pace, SimEvent};
 
 /// The shortest sleep: a busy exchange has a step every few microseconds, and a thread that slept between each two
 /// would do little else.
@@ -18,10 +18,6 @@ const SLEEP_MIN: Duration = Duration::from_millis(1);
 
 /// The longest sleep: an engine that joins and an order to stop are seen within this.
 const SLEEP_MAX: Duration = Duration::from_millis(5);
-
-/// How far the exchange may fall behind the clock before its pace is let slip, microseconds: after a pause of the host
-/// nobody wants minutes of market at once. It is then on time again, so this also is how rarely people are told.
-const BEHIND_MAX_US: i64 = 1_000_000;
 
 /// Steps taken between two looks at the clock, at who joins and at whether to stop; and so what a chunk holds at most.
 const STEPS_PER_TURN: usize = 1024;
@@ -38,8 +34,7 @@ pub(super) struct Trading {
     shared: Arc<Shared>,
     joins: Receiver<Arc<Outbox>>,
     engines: Vec<Arc<Outbox>>,
-    /// The exchange's time when the clock read zero, microseconds; earlier once its pace was let slip.
-    origin_us: i64,
+    pace: Pace,
     /// Of the last event.
     sequence: u64,
     heartbeat_due_ns: u64,
@@ -50,9 +45,8 @@ pub(super) struct Trading {
 
 impl Trading {
     pub(super) fn new(exchange: Exchange, shared: Arc<Shared>, joins: Receiver<Arc<Outbox>>) -> Trading {
-        let elapsed_us = i64::try_from(shared.clock.now_ns() / 1000).unwrap_or(0);
         Trading {
-            origin_us: exchange.now_us() - elapsed_us,
+            pace: Pace::new(&exchange, shared.clock.now_ns()),
             exchange,
             shared,
             joins,
@@ -86,8 +80,6 @@ impl Trading {
         if is_done {
             let wait = u64::try_from(self.exchange.next_us() - now_us).unwrap_or(0);
             std::thread::sleep(Duration::from_micros(wait).clamp(SLEEP_MIN, SLEEP_MAX));
-        } else {
-            self.let_pace_slip(now_us);
         }
         Ok(())
     }
@@ -190,19 +182,16 @@ impl Trading {
         self.engines.retain(|engine| engine.push(&chunk));
     }
 
-    fn let_pace_slip(&mut self, now_us: i64) {
-        let behind_us = now_us - self.exchange.now_us();
-        if behind_us > BEHIND_MAX_US {
+    /// The exchange's time, after what a pause of the host has cost it.
+    fn now_us(&mut self) -> i64 {
+        let clock_ns = self.shared.clock.now_ns();
+        if let Some(behind_us) = self.pace.slip(&self.exchange, clock_ns) {
             tracing::warn!(
                 behind_ms = behind_us / 1000,
                 "the simulated exchange is slower than asked for: the machine is busy, or there are too many symbols"
             );
-            self.origin_us -= behind_us;
         }
-    }
-
-    fn now_us(&self) -> i64 {
-        self.origin_us + i64::try_from(self.shared.clock.now_ns() / 1000).unwrap_or(i64::MAX / 2)
+        self.pace.now_us(clock_ns)
     }
 }
 

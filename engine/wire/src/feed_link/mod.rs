@@ -158,7 +158,7 @@ pub enum LinkMessage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The first bytes are nothing that a feed link begins with.
-    #[error("the peer does not speak the feed link: it began with {began:?}")]
+    #[error("the peer does not speak the feed link: it began with \"{began}\"")]
     NotALink {
         /// Its first bytes, what is not ASCII escaped.
         began: String,

@@ -35,16 +35,16 @@ impl LinkReader {
         let Some((length, rest)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
         };
+        // Before the whole message is there: it may never be. And before its length: another version may have others.
+        if let Some(header) = rest.first_chunk::<HEADER_LEN>() {
+            let field = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+            check_schema(field(4), field(6)).map_err(|error| self.or_stranger(error))?;
+        }
         let length = u32::from_le_bytes(*length);
         let len = usize::try_from(length)
             .ok()
             .filter(|len| (HEADER_LEN..=MESSAGE_BYTES_MAX).contains(len))
             .ok_or_else(|| self.or_stranger(LinkError::Length(length)))?;
-        if let Some(header) = rest.first_chunk::<HEADER_LEN>() {
-            // Before the whole message is there: it may never be.
-            let field = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-            check_schema(field(4), field(6)).map_err(|error| self.or_stranger(error))?;
-        }
         let Some(message) = rest.get(..len) else {
             return Ok(None);
         };
@@ -59,7 +59,13 @@ impl LinkReader {
         if self.is_link || matches!(error, LinkError::Version { .. }) {
             return error;
         }
-        let began = self.bytes[..self.bytes.len().min(EXCERPT_BYTES_MAX)].escape_ascii();
+        let excerpt = &self.bytes[..self.bytes.len().min(EXCERPT_BYTES_MAX)];
+        // Of text the first line says enough.
+        let line = excerpt
+            .split(|byte| *byte == b'\r' || *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let began = if line.is_empty() { excerpt } else { line }.escape_ascii();
         LinkError::NotALink {
             began: began.to_string(),
         }

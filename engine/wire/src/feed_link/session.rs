@@ -1,5 +1,6 @@
 //! The engine's side of a feed link: messages in their order, checked; what they mean out.
 
+use std::collections::HashSet;
 use std::mem;
 
 use depthcast_market::event::{BookSnapshot, MarketEvent};
@@ -79,6 +80,9 @@ pub enum LinkSessionError {
         /// What should have.
         due: u32,
     },
+    /// Two symbols of one name.
+    #[error("the feed link announces the symbol {0} twice")]
+    Twice(String),
     /// A symbol that was not announced.
     #[error("event {sequence} of the feed link is of symbol {symbol}, and there are {symbols}")]
     UnknownSymbol {
@@ -93,7 +97,7 @@ pub enum LinkSessionError {
     #[error("the feed link tells the time {0} us, which is not within the years 1970 to 9999")]
     Time(i64),
     /// Events are missing, or come again.
-    #[error("the feed link gave event {given} where {due} was due")]
+    #[error("the feed link gave event {given} where {due} was due{}", missing(*given, *due))]
     Sequence {
         /// What came, or what a heartbeat says came.
         given: u64,
@@ -126,6 +130,8 @@ enum Phase {
 pub struct LinkSession {
     phase: Phase,
     symbols: u32,
+    /// Their names, while they are announced.
+    names: HashSet<String>,
     /// The sequence of the last event.
     sequence: u64,
     /// The last book was given, and that has not been said.
@@ -166,6 +172,7 @@ impl LinkSession {
                     return Ok(None);
                 }
                 self.phase = Phase::Books(0);
+                self.names = HashSet::new();
                 Ok(Some(LinkStep::Announced {
                     epoch,
                     heartbeat_ms,
@@ -222,7 +229,7 @@ impl LinkSession {
         Ok(())
     }
 
-    fn on_symbol(&self, message: LinkMessage, due: usize) -> Result<(Instrument, u32), LinkSessionError> {
+    fn on_symbol(&mut self, message: LinkMessage, due: usize) -> Result<(Instrument, u32), LinkSessionError> {
         let LinkMessage::Symbol {
             index,
             instrument,
@@ -236,6 +243,9 @@ impl LinkSession {
                 given: index,
                 due: u32::try_from(due).unwrap_or(u32::MAX),
             });
+        }
+        if !self.names.insert(instrument.name().to_string()) {
+            return Err(LinkSessionError::Twice(instrument.name().into()));
         }
         Ok((instrument, depth_cadence_ms))
     }
@@ -302,6 +312,15 @@ impl LinkSession {
             }),
             message => Err(order(&message, "an event or a heartbeat")),
         }
+    }
+}
+
+/// How many events a leap of the sequence has lost.
+fn missing(given: u64, due: u64) -> String {
+    match given.checked_sub(due) {
+        None | Some(0) => ": it came before".into(),
+        Some(1) => ": one was lost".into(),
+        Some(lost) => format!(": {lost} were lost"),
     }
 }
 

@@ -151,15 +151,15 @@ fn each_break_of_the_order_is_named() {
     );
     assert_eq!(
         with(begun(), event(103, 0)),
-        "the feed link gave event 103 where 102 was due"
+        "the feed link gave event 103 where 102 was due: one was lost"
     );
     assert_eq!(
         with(begun(), event(101, 0)),
-        "the feed link gave event 101 where 102 was due"
+        "the feed link gave event 101 where 102 was due: it came before"
     );
     assert_eq!(
         with(begun(), heartbeat(102)),
-        "the feed link gave event 102 where 101 was due"
+        "the feed link gave event 102 where 101 was due: one was lost"
     );
     assert_eq!(
         with(begun(), event(102, 2)),
@@ -168,6 +168,18 @@ fn each_break_of_the_order_is_named() {
     assert_eq!(
         with(begun(), hello(2)),
         "the feed link gave the exchange's hello where an event or a heartbeat was due"
+    );
+    let LinkMessage::Symbol { instrument, .. } = symbol(0) else {
+        panic!("a symbol");
+    };
+    let again = LinkMessage::Symbol {
+        index: 1,
+        instrument,
+        depth_cadence_ms: 0,
+    };
+    assert_eq!(
+        with(vec![hello(2), symbol(0)], again),
+        "the feed link announces the symbol S0 twice"
     );
     for time_us in [-1, i64::MAX] {
         let beat = LinkMessage::Heartbeat {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use depthcast_feed_sim::sim::{Exchange, SimEvent, SimOptions};
+use depthcast_feed_sim::sim::{Exchange, Pace, SimEvent, SimOptions};
 use depthcast_market::event::MarketEvent;
 
 use super::{FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
@@ -12,10 +12,6 @@ use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
 /// The shortest sleep: a busy exchange has a step every few microseconds, and a thread that slept between each two
 /// would do little else.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
-
-/// How far the exchange may fall behind the clock before its pace is let slip, microseconds: after a pause of the host
-/// nobody wants minutes of market at once.
-const BEHIND_MAX_US: i64 = 1_000_000;
 
 /// Steps taken between two looks at the clock and at whether to stop.
 const STEPS_PER_TURN: usize = 1024;
@@ -49,13 +45,13 @@ impl SimFeed {
     }
 
     pub(super) fn run(self, links: FeedLinks) -> FeedEnd {
-        let origin_us = self.exchange.now_us();
         let symbols = self.symbols();
+        let clock = Clock::start();
         let mut trading = Trading {
+            pace: Pace::new(&self.exchange, clock.now_ns()),
             exchange: self.exchange,
             links,
-            clock: Clock::start(),
-            origin_us,
+            clock,
             steps: 0,
             events: Vec::new(),
         };
@@ -70,8 +66,7 @@ struct Trading {
     exchange: Exchange,
     links: FeedLinks,
     clock: Clock,
-    /// The exchange's time when the clock read zero, microseconds; later when its pace was let slip.
-    origin_us: i64,
+    pace: Pace,
     /// Steps taken, for messages.
     steps: u64,
     events: Vec<SimEvent>,
@@ -85,7 +80,7 @@ impl Trading {
         for symbol in 0..count {
             self.tell(
                 symbol,
-                self.origin_us,
+                self.exchange.now_us(),
                 MarketEvent::Snapshot(self.exchange.snapshot(symbol)),
             )?;
         }
@@ -105,8 +100,6 @@ impl Trading {
                 let wait =
                     Duration::from_micros(u64::try_from(self.exchange.next_us() - now_us).unwrap_or(0));
                 std::thread::sleep(wait.clamp(SLEEP_MIN, SLEEP_MAX));
-            } else {
-                self.let_pace_slip(now_us);
             }
         }
         Ok(())
@@ -129,19 +122,16 @@ impl Trading {
         Ok(false)
     }
 
-    fn let_pace_slip(&mut self, now_us: i64) {
-        let behind_us = now_us - self.exchange.now_us();
-        if behind_us > BEHIND_MAX_US {
+    /// The exchange's time, after what a pause of the host has cost it.
+    fn now_us(&mut self) -> i64 {
+        let clock_ns = self.clock.now_ns();
+        if let Some(behind_us) = self.pace.slip(&self.exchange, clock_ns) {
             tracing::warn!(
                 behind_ms = behind_us / 1000,
                 "the simulated exchange is slower than asked for: the machine is busy, or there are too many symbols"
             );
-            self.origin_us -= behind_us;
         }
-    }
-
-    fn now_us(&self) -> i64 {
-        self.origin_us + i64::try_from(self.clock.now_ns() / 1000).unwrap_or(i64::MAX / 2)
+        self.pace.now_us(clock_ns)
     }
 
     fn tell(&self, symbol: usize, at_us: i64, event: MarketEvent) -> Result<(), MarketEnded> {

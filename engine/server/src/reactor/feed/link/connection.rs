@@ -113,21 +113,24 @@ impl Connection {
 
     /// Waits up to `wait` for bytes, and appends what they say to `steps`. What was said before an error counts.
     pub(super) fn receive(&mut self, wait: Duration, steps: &mut VecDeque<LinkStep>) -> Result<(), Lost> {
-        while let Some(step) = self.next_step()? {
-            steps.push_back(step);
-        }
+        self.take_steps(steps)?;
         if !steps.is_empty() {
             return Ok(());
         }
-        let is_quiet = !self.fill(wait)?;
+        let has_bytes = self.fill(wait)?;
+        self.take_steps(steps)?;
+        if !steps.is_empty() || (has_bytes && !self.is_ready) {
+            self.heard_ns = self.clock.now_ns();
+        }
+        self.check_silence()
+    }
+
+    fn take_steps(&mut self, steps: &mut VecDeque<LinkStep>) -> Result<(), Lost> {
         while let Some(step) = self.next_step()? {
             self.is_ready |= step == LinkStep::Ready;
             steps.push_back(step);
         }
-        if !steps.is_empty() || !(self.is_ready || is_quiet) {
-            self.heard_ns = self.clock.now_ns();
-        }
-        self.check_silence()
+        Ok(())
     }
 
     /// Ends the link.
