@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded, select};
 use depthcast::config::{Config, LISTEN_DEFAULT, Settings};
 use depthcast::engine::{Engine, StartError};
 use depthcast::os::{cpu, limits};
-use depthcast::reactor::feed::{FeedEnd, FeedNews};
+use depthcast::reactor::feed::{Beginning, FeedEnd, FeedNews};
 use depthcast::stats;
 use depthcast::watch::{self, WatchOptions};
 use tracing_subscriber::EnvFilter;
@@ -241,11 +241,18 @@ fn listed(names: &[&str]) -> String {
 /// Tells people what happened to the feed.
 fn tell(news: &FeedNews) {
     match news {
-        // What was there at the start has been said.
-        FeedNews::Began { is_first: true, .. } => {}
-        FeedNews::Began { epoch, symbols, .. } => say(&format!(
-            "The feed began anew with {symbols} symbols (epoch {epoch}): subscribers were told to reconnect."
-        )),
+        FeedNews::Began {
+            epoch,
+            symbols,
+            beginning,
+        } => match beginning {
+            // It has been said.
+            Beginning::AtStart => {}
+            Beginning::Late => say(&format!("The feed is there, with {symbols} symbols.")),
+            Beginning::Anew => say(&format!(
+                "The feed began anew with {symbols} symbols (epoch {epoch}): subscribers were told to reconnect."
+            )),
+        },
         FeedNews::Away { reason, retry_in } => say(&format!(
             "The feed is away: {reason}. Books are stale; trying again in {:.1} s.",
             retry_in.as_secs_f64()

@@ -33,12 +33,12 @@ use ratatui::crossterm::event::{self, Event as TerminalEvent};
 use self::controls::{Controls, Symbols, Wish};
 use self::feeder::{Command, Feeder, Outcome, Slot};
 use self::picture::Picture;
-use self::screen::Screen;
+use self::screen::{Keyboard, Screen};
 use self::view::{Setup, Theme};
 use super::record::{RecordError, Recorded, Recorder};
 use super::session::{self, EPOCH_ENDS_RECORDING, End, report};
 use super::summary::{self, Watched};
-use super::{EXIT_OK, WatchOptions, exit_code};
+use super::{EXIT_INTERRUPTED, EXIT_OK, WatchOptions, exit_code};
 
 /// The shortest time between two frames: 25 a second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(40);
@@ -56,10 +56,16 @@ const SYMBOLS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the feeder may take to end. It may be waiting for a server that does not answer; then the summary is lost.
 const FEEDER_PATIENCE: Duration = Duration::from_millis(1500);
 
+/// How often it is looked at whether the program was told to stop.
+const HURRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long after that it may go on: twice what the feeder is given.
+const HURRY_AFTER: Duration = Duration::from_secs(3);
+
 /// Shows the ladder, or prints lines where the terminal cannot be taken over; gives the exit code.
 pub(super) fn watch(
     options: &WatchOptions,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     out: &mut dyn Write,
     errors: &mut dyn Write,
 ) -> i32 {
@@ -67,7 +73,8 @@ pub(super) fn watch(
         Ok(begun) => begun,
         Err(code) => return code,
     };
-    let screen = match Screen::enter() {
+    let opened = Screen::enter().and_then(|screen| Ok((screen, Keyboard::open()?)));
+    let screen = match opened {
         Ok(screen) => screen,
         Err(error) => {
             report(
@@ -77,6 +84,7 @@ pub(super) fn watch(
             return session::watch_with(options, subscriber, recorder, stop, out, errors);
         }
     };
+    let _hurry = Hurry::after(stop.clone());
     let mut ladder = Ladder::start(options, subscriber, screen);
     let end = ladder.run(options, recorder.as_ref(), stop);
     let (outcome, recorded_epoch) = ladder.finish();
@@ -84,6 +92,38 @@ pub(super) fn watch(
         report(errors, EPOCH_ENDS_RECORDING);
     }
     conclude(options, end, outcome, recorder, out, errors)
+}
+
+/// Ends the program when it was told to stop and does not: a terminal that goes away in the wrong moment never comes back
+/// from the library that reads its keys.
+struct Hurry {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Hurry {
+    fn after(stop: Arc<AtomicBool>) -> Hurry {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        std::thread::spawn(move || {
+            let mut stopped_at = None;
+            while !over.load(Ordering::Relaxed) {
+                std::thread::sleep(HURRY_INTERVAL);
+                if stop.load(Ordering::Relaxed) {
+                    let since: Instant = *stopped_at.get_or_insert_with(Instant::now);
+                    if since.elapsed() > HURRY_AFTER {
+                        std::process::exit(EXIT_INTERRUPTED);
+                    }
+                }
+            }
+        });
+        Hurry { is_over }
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Prints the summary; gives the exit code.
@@ -141,6 +181,7 @@ fn said(verdict: Option<(String, i32)>, errors: &mut dyn Write) -> Option<i32> {
 /// A ladder on a screen.
 struct Ladder {
     screen: Screen,
+    keyboard: Keyboard,
     feeder: Option<JoinHandle<Outcome>>,
     commands: Sender<Command>,
     slot: Slot,
@@ -156,7 +197,11 @@ struct Ladder {
 }
 
 impl Ladder {
-    fn start(options: &WatchOptions, subscriber: Subscriber, screen: Screen) -> Ladder {
+    fn start(
+        options: &WatchOptions,
+        subscriber: Subscriber,
+        (screen, keyboard): (Screen, Keyboard),
+    ) -> Ladder {
         let subscription = options.subscriber_options();
         let (commands, taken) = bounded(COMMANDS_MAX);
         let slot = Slot::default();
@@ -170,6 +215,7 @@ impl Ladder {
         let feeder = Feeder::new(subscriber, subscription, taken, slot.clone());
         Ladder {
             screen,
+            keyboard,
             feeder: Some(std::thread::spawn(move || feeder.run())),
             commands,
             slot,
@@ -307,9 +353,12 @@ impl Ladder {
         Ok(FRAME_INTERVAL)
     }
 
-    /// Waits up to `wait` for keys and takes what there is; true when one of them quits.
+    /// Waits up to `wait` for keys and takes what there is; true when one of them quits, or the terminal is gone.
     fn take_keys(&mut self, wait: Duration) -> io::Result<bool> {
-        if !event::poll(wait)? {
+        if !self.keyboard.wait(wait)? {
+            return Ok(true);
+        }
+        if !event::poll(Duration::ZERO)? {
             return Ok(false);
         }
         for _ in 0..KEYS_PER_FRAME_MAX {

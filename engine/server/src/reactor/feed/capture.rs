@@ -8,7 +8,7 @@ use std::time::Duration;
 use depthcast_feed_sim::capture::{CaptureHead, Finish, Next, Record, Replay};
 use depthcast_wire::json::Symbol;
 
-use super::{FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
+use super::{Beginning, FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
 use crate::os::clock::Clock;
 use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
 
@@ -97,9 +97,11 @@ impl Player {
                         Finish::Failed => FeedEnd::Failed,
                     });
                 }
-                Err(error) => self.links.send(FeedMessage::Break {
-                    reason: error.to_string(),
-                })?,
+                Err(error) => {
+                    let reason = error.to_string();
+                    tracing::error!(%reason, "the feed broke: its books are stale until their next snapshots");
+                    self.links.send(FeedMessage::Break { reason })?;
+                }
             }
         }
         Ok(FeedEnd::Stopped)
@@ -112,9 +114,12 @@ impl Player {
             .enumerate()
             .filter_map(|(index, symbol)| Some((Symbol::new(symbol.instrument.name())?, index)))
             .collect();
-        let is_first = self.epoch == 0;
+        let beginning = match self.epoch {
+            0 => Beginning::AtStart,
+            _ => Beginning::Anew,
+        };
         self.epoch = epoch_now().max(self.epoch + 1);
-        self.links.begin_epoch(self.epoch, symbols, is_first)
+        self.links.begin_epoch(self.epoch, symbols, beginning)
     }
 
     fn pass_on(&mut self, record: Record) -> Result<(), MarketEnded> {

@@ -14,7 +14,7 @@ use depthcast_client::backoff::Backoff;
 use depthcast_wire::feed_link::LinkStep;
 
 use self::connection::{Announcement, Connection, Lost};
-use super::{FeedEnd, FeedLinks, FeedNews, MarketEnded, SLEEP_MAX};
+use super::{Beginning, FeedEnd, FeedLinks, FeedNews, MarketEnded, SLEEP_MAX};
 use crate::os::clock::Clock;
 use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
 
@@ -308,12 +308,16 @@ impl Follower {
                 })
             });
         }
-        let is_first = self.announced.is_none() && !self.is_away;
+        let beginning = match (&self.announced, std::mem::take(&mut self.is_away)) {
+            (Some(_), _) => Beginning::Anew,
+            (None, true) => Beginning::Late,
+            (None, false) => Beginning::AtStart,
+        };
         self.announced = Some(announcement.clone());
         // Another exchange's time may be earlier.
         self.market = MarketTime::default();
         self.links
-            .begin_epoch(announcement.epoch, feed_symbols(announcement), is_first)?;
+            .begin_epoch(announcement.epoch, feed_symbols(announcement), beginning)?;
         Ok(Ok(()))
     }
 

@@ -41,6 +41,17 @@ pub enum FeedEnd {
     Stopped,
 }
 
+/// What came before a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing: the feed was there when the engine started.
+    AtStart,
+    /// Nothing, but the engine has waited for it.
+    Late,
+    /// Another history: subscribers were closed, to begin anew.
+    Anew,
+}
+
 /// What people want to know of a feed while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedNews {
@@ -50,8 +61,8 @@ pub enum FeedNews {
         epoch: u64,
         /// How many symbols it has.
         symbols: usize,
-        /// It was announced when the engine started.
-        is_first: bool,
+        /// What came before it.
+        beginning: Beginning,
     },
     /// It is not there, and will be tried again: books are stale.
     Away {
@@ -92,11 +103,16 @@ impl FeedLinks {
         self.market.send(message).map_err(|_| MarketEnded)
     }
 
-    fn begin_epoch(&self, epoch: u64, symbols: Vec<FeedSymbol>, is_first: bool) -> Result<(), MarketEnded> {
+    fn begin_epoch(
+        &self,
+        epoch: u64,
+        symbols: Vec<FeedSymbol>,
+        beginning: Beginning,
+    ) -> Result<(), MarketEnded> {
         self.tell(FeedNews::Began {
             epoch,
             symbols: symbols.len(),
-            is_first,
+            beginning,
         });
         self.send(FeedMessage::Epoch { id: epoch, symbols })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use depthcast_feed_sim::sim::{Exchange, Pace, SimEvent, SimOptions};
 use depthcast_market::event::MarketEvent;
 
-use super::{FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
+use super::{Beginning, FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
 use crate::os::clock::Clock;
 use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
 
@@ -76,7 +76,7 @@ impl Trading {
     /// Announces the exchange and tells its books.
     fn open(&self, symbols: Vec<FeedSymbol>) -> Result<(), MarketEnded> {
         let count = symbols.len();
-        self.links.begin_epoch(epoch_now(), symbols, true)?;
+        self.links.begin_epoch(epoch_now(), symbols, Beginning::AtStart)?;
         for symbol in 0..count {
             self.tell(
                 symbol,

@@ -289,7 +289,7 @@ impl Market {
                 self.on_event(symbol, at_us, position, event);
             }
             FeedMessage::Break { reason } => {
-                tracing::error!(%reason, "the feed broke: its books are stale until their next snapshots");
+                tracing::info!(%reason, "the feed broke: its books are stale until their next snapshots");
                 self.symbols.iter_mut().for_each(Symbol::mark_stale);
             }
         }

@@ -1,8 +1,8 @@
 //! The terminal: taken over in one place, given back whatever happens.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::fd::AsFd;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +16,46 @@ use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 /// What a frame is gathered in, so that it goes out in one write: a full screen with all its colours.
 const FRAME_BYTES: usize = 64 * 1024;
 
 /// A panic's hook as the standard library keeps it.
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
+
+/// Where keys come from, watched for its end: the library that reads keys never comes back from a terminal that is gone.
+pub(super) struct Keyboard {
+    terminal: OwnedFd,
+}
+
+impl Keyboard {
+    /// The terminal that keys are read from: standard input, or the one that the program belongs to.
+    pub(super) fn open() -> io::Result<Keyboard> {
+        let stdin = io::stdin();
+        let terminal = if stdin.is_terminal() {
+            stdin.as_fd().try_clone_to_owned()?
+        } else {
+            File::open("/dev/tty")?.into()
+        };
+        Ok(Keyboard { terminal })
+    }
+
+    /// Waits up to `wait` for a key. False when the terminal is gone.
+    pub(super) fn wait(&self, wait: Duration) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.terminal, PollFlags::IN)];
+        let timeout = Timespec::try_from(wait).unwrap_or_default();
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(_) => Ok(!polled[0]
+                .revents()
+                .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)),
+            // A signal: what it wants is looked at elsewhere.
+            Err(Errno::INTR) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
 
 /// The terminal as a ladder has it: alternate screen, no cursor, no echo.
 pub(super) struct Screen {

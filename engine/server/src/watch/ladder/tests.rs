@@ -210,6 +210,14 @@ fn a_signal_and_the_time_end_it_cleanly() {
 }
 
 #[test]
+fn it_ends_with_a_terminal_that_goes_away() {
+    let address = server(10..2_000, None);
+    assert!(Inside::ends_with_its_terminal(&format!(
+        "btcusdt --url ws://{address}"
+    )));
+}
+
+#[test]
 fn an_error_is_told_when_the_terminal_is_back() {
     let address = server(10..30, Some(1012));
     let ended = Inside::watching(&format!("btcusdt --url ws://{address} --no-reconnect")).ended();

@@ -38,36 +38,10 @@ pub(super) struct Ended {
 
 impl Inside {
     pub(super) fn start(variable: &str, value: &str) -> Inside {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let slave = File::options().read(true).write(true).open(name).unwrap();
-        let size = Winsize {
-            ws_row: u16::try_from(ROWS).unwrap(),
-            ws_col: u16::try_from(COLUMNS).unwrap(),
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&slave, size).unwrap();
+        let master = open_terminal();
+        let slave = other_end(&master);
         let before = tcgetattr(&slave).unwrap();
-        let end = || Stdio::from(slave.try_clone().unwrap());
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "watch::ladder::tests::inside_the_terminal",
-                "--nocapture",
-            ])
-            .env(variable, value)
-            .env("TERM", "xterm-256color")
-            .env_remove("NO_COLOR")
-            .env("RUST_BACKTRACE", "0")
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .unwrap();
-        let master = File::from(master);
+        let child = spawn(&slave, variable, value);
         let text = Arc::new(Mutex::new(Vec::new()));
         let (mut source, kept) = (master.try_clone().unwrap(), text.clone());
         // Ends when the last of the other end is closed.
@@ -125,6 +99,30 @@ impl Inside {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Runs it in a terminal that goes away once the ladder is there. Gives whether it then ends in time.
+    pub(super) fn ends_with_its_terminal(arguments: &str) -> bool {
+        let mut master = open_terminal();
+        let slave = other_end(&master);
+        let mut child = spawn(&slave, ARGUMENTS, arguments);
+        drop(slave);
+        let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&text).contains("spread") {
+            let len = master.read(&mut chunk).unwrap();
+            text.extend_from_slice(&chunk[..len]);
+        }
+        drop(master);
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        false
+    }
+
     /// Waits for its end; the terminal has to be as it was.
     pub(super) fn ended(mut self) -> Ended {
         let start = Instant::now();
@@ -157,6 +155,47 @@ impl Inside {
         assert!(shows > text.rfind("\u{1b}[?25l").expect("it was hidden"));
         Ended { code, text }
     }
+}
+
+/// A new terminal: the end of whoever shows it.
+fn open_terminal() -> File {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    master.into()
+}
+
+/// The end of the programs in it.
+fn other_end(master: &File) -> File {
+    let name = ptsname(master, Vec::new()).unwrap().into_string().unwrap();
+    let slave = File::options().read(true).write(true).open(name).unwrap();
+    let size = Winsize {
+        ws_row: u16::try_from(ROWS).unwrap(),
+        ws_col: u16::try_from(COLUMNS).unwrap(),
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&slave, size).unwrap();
+    slave
+}
+
+fn spawn(slave: &File, variable: &str, value: &str) -> Child {
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "watch::ladder::tests::inside_the_terminal",
+            "--nocapture",
+        ])
+        .env(variable, value)
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
+        .env("RUST_BACKTRACE", "0")
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Inside {
