@@ -65,7 +65,12 @@ pub struct Connection {
     input_waited: bool,
     /// Nobody has read for a while, and the socket has not been seen empty since.
     absent: bool,
+    /// The number of the server's history when the connection was made, where it says so.
+    epoch: Option<u64>,
 }
+
+/// The header that numbers the server's history.
+const EPOCH_HEADER: &str = "Depthcast-Epoch";
 
 // The parser gives up on a head that fills the input, so there is always room to read more of one.
 const _: () = assert!(INPUT_BYTES >= HEAD_BYTES_MAX);
@@ -93,6 +98,7 @@ impl Connection {
             received_us: 0,
             input_waited: false,
             absent: false,
+            epoch: None,
         };
         connection.upgrade(url, target, patience)?;
         Ok(connection)
@@ -112,6 +118,12 @@ impl Connection {
                 source,
             })?;
             if let Some(head) = answer {
+                let epoch = head
+                    .headers
+                    .all(EPOCH_HEADER)
+                    .next()
+                    .and_then(|value| std::str::from_utf8(value).ok());
+                self.epoch = epoch.and_then(|text| text.trim().parse().ok());
                 self.input_start = head.head_len;
                 return Ok(());
             }
@@ -122,6 +134,11 @@ impl Connection {
                 });
             }
         }
+    }
+
+    /// The number of the server's history when the connection was made, where it says so (`Depthcast-Epoch`).
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     /// The next message; `None` when none is complete at `deadline`. Pings are answered on the way.

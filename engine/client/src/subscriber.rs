@@ -296,6 +296,7 @@ impl Subscriber {
             self.note_absence();
             return Ok(None);
         };
+        let epoch = connection.epoch();
         let Some(mut message) = connection.receive(wake)? else {
             self.caught_up = true;
             return Ok(None);
@@ -311,7 +312,7 @@ impl Subscriber {
                 instrument,
                 &content,
                 &self.trades,
-                is_first_update,
+                (is_first_update, epoch),
             );
         }
         match content {
@@ -431,13 +432,14 @@ fn show(
     instrument: &Instrument,
     content: &Content,
     trades: &VecDeque<Trade>,
-    is_first_of_connection: bool,
+    (is_first_of_connection, epoch): (bool, Option<u64>),
 ) {
     match content {
         Content::Depth(update) => {
             let received = Received::Depth {
                 update,
                 is_first_of_connection,
+                epoch,
             };
             tap(received_us, instrument, received);
         }

@@ -13,6 +13,8 @@ pub enum Received<'a> {
         update: &'a DepthUpdate,
         /// It is the first of its connection. Only there may ids go back: the server has begun anew.
         is_first_of_connection: bool,
+        /// The number of the server's history when the connection was made, where it says so (`Depthcast-Epoch`).
+        epoch: Option<u64>,
     },
     /// Best bid and ask.
     BestBidAsk(&'a BestBidAsk),

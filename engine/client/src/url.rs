@@ -117,7 +117,7 @@ impl FromStr for Url {
         Ok(Url {
             host: host.into(),
             port,
-            base: base.trim_end_matches('/').into(),
+            base: without_streams(base).into(),
         })
     }
 }
@@ -157,6 +157,16 @@ fn is_host(host: &str) -> bool {
     }
 }
 
+/// A path without what a server's own addresses of streams end in: people paste those.
+fn without_streams(base: &str) -> &str {
+    let base = base.trim_end_matches('/');
+    let base = base
+        .strip_suffix("/ws")
+        .or_else(|| base.strip_suffix("/stream"))
+        .unwrap_or(base);
+    base.strip_suffix("/sbe").unwrap_or(base).trim_end_matches('/')
+}
+
 fn parse_port(text: &str) -> Result<u16, UrlError> {
     // `u16::from_str` takes a leading plus.
     let digits = text.bytes().all(|b| b.is_ascii_digit());
@@ -177,6 +187,10 @@ mod tests {
         assert_eq!(url.target("/ws/btcusdt@depth"), "/ws/btcusdt@depth");
         assert_eq!(url.http("/api/v3/depth"), "http://127.0.0.1:9443/api/v3/depth");
 
+        for pasted in ["/ws", "/ws/", "/stream", "/sbe/ws", "/sbe/stream/"] {
+            let url: Url = format!("ws://127.0.0.1:9443{pasted}").parse().unwrap();
+            assert_eq!(url.target("/ws/a@depth"), "/ws/a@depth", "{pasted}");
+        }
         let url: Url = "WS://feed.example/market/".parse().unwrap();
         assert_eq!(url.to_string(), "ws://feed.example:80/market");
         assert_eq!(url.target("/ws"), "/market/ws");

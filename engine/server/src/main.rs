@@ -130,7 +130,9 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
     let stats_due = config
         .stats
         .map_or_else(crossbeam_channel::never, crossbeam_channel::tick);
-    let stats_lines = config.stats.map(|_| aside_lines());
+    let lines = aside_lines();
+    // A reader that is behind gets fewer lines.
+    let say = |line: String| drop(lines.try_send(line));
     let mut last_look = (Instant::now(), engine.counters().totals());
     loop {
         select! {
@@ -138,8 +140,7 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 let look = (Instant::now(), engine.counters().totals());
                 let line = stats::line(&last_look.1, &look.1, look.0.duration_since(last_look.0));
                 last_look = look;
-                // A reader that is behind gets fewer lines.
-                let _ = stats_lines.as_ref().map(|lines| lines.try_send(line));
+                say(line);
             }
             recv(signals) -> _ => {
                 say_aside("ending: connections are being closed (once more to end at once)");
@@ -151,7 +152,7 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 return stop(engine, true, &signals, ExitCode::from(EXIT_HOST));
             }
             recv(feed_news) -> news => match news {
-                Ok(news) => tell(&news),
+                Ok(news) => drop(news_line(&news).map(say)),
                 // The feed has ended; how is told apart.
                 Err(_) => feed_news = crossbeam_channel::never(),
             },
@@ -160,11 +161,11 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
                 feed_end = crossbeam_channel::never();
                 match end {
                     Ok(FeedEnd::Exit) => return stop(engine, false, &signals, ExitCode::SUCCESS),
-                    Ok(FeedEnd::Hold) => say("The capture has ended; the market stands still. Ctrl-C ends."),
+                    Ok(FeedEnd::Hold) => say("The capture has ended; the market stands still. Ctrl-C ends.".into()),
                     Ok(FeedEnd::Failed) if config.feed.exits_at_end() => {
                         return stop(engine, false, &signals, ExitCode::from(EXIT_FEED));
                     }
-                    Ok(FeedEnd::Failed) => say("The feed is gone; books are stale. Ctrl-C ends."),
+                    Ok(FeedEnd::Failed) => say("The feed is gone; books are stale. Ctrl-C ends.".into()),
                     Ok(FeedEnd::Stopped) | Err(_) => {}
                 }
             }
@@ -172,10 +173,13 @@ fn serve(file: Option<PathBuf>, flags: Settings) -> ExitCode {
     }
 }
 
+/// Lines that wait for whoever reads standard output.
+const LINES_WAITING_MAX: usize = 64;
+
 /// Lines for standard output, written by a thread of its own: a pipe whose reader has stopped reading must not keep the
 /// loop from hearing a signal.
 fn aside_lines() -> Sender<String> {
-    let (lines, to_write) = bounded::<String>(1);
+    let (lines, to_write) = bounded::<String>(LINES_WAITING_MAX);
     std::thread::spawn(move || to_write.iter().for_each(|line| say(&line)));
     lines
 }
@@ -238,27 +242,27 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// Tells people what happened to the feed.
-fn tell(news: &FeedNews) {
-    match news {
+/// What people are told of the feed.
+fn news_line(news: &FeedNews) -> Option<String> {
+    Some(match news {
         FeedNews::Began {
             epoch,
             symbols,
             beginning,
         } => match beginning {
             // It has been said.
-            Beginning::AtStart => {}
-            Beginning::Late => say(&format!("The feed is there, with {symbols} symbols.")),
-            Beginning::Anew => say(&format!(
+            Beginning::AtStart => return None,
+            Beginning::Late => format!("The feed is there, with {symbols} symbols."),
+            Beginning::Anew => format!(
                 "The feed began anew with {symbols} symbols (epoch {epoch}): subscribers were told to reconnect."
-            )),
+            ),
         },
-        FeedNews::Away { reason, retry_in } => say(&format!(
+        FeedNews::Away { reason, retry_in } => format!(
             "The feed is away: {reason}. Books are stale; trying again in {:.1} s.",
             retry_in.as_secs_f64()
-        )),
-        FeedNews::Back => say("The feed is back: books are healed."),
-    }
+        ),
+        FeedNews::Back => "The feed is back: books are healed.".into(),
+    })
 }
 
 /// A message for each SIGINT or SIGTERM.

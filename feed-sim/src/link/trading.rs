@@ -89,6 +89,10 @@ impl Trading {
         self.engines.retain(|engine| engine.end_reason().is_none());
         let mut greeting = None;
         while let Ok(engine) = self.joins.try_recv() {
+            if engine.end_reason().is_some() {
+                // It was gone before its turn came.
+                continue;
+            }
             let engines_max = self.shared.options.engines_max;
             if self.engines.len() >= engines_max {
                 engine.end(&format!(

@@ -17,6 +17,7 @@ fn text(received: Received<'_>) -> String {
         Received::Depth {
             update,
             is_first_of_connection,
+            ..
         } => {
             let first = if is_first_of_connection { " first" } else { "" };
             format!("depth {}-{}{first}", update.first_id, update.last_id)

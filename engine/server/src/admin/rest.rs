@@ -152,6 +152,10 @@ impl Rest {
         let (reply, answer) = oneshot::channel();
         self.ask(MarketRequest::Instruments { reply })?;
         let mut instruments = answer.await.map_err(|_| OVERLOADED)?;
+        if instruments.is_empty() {
+            // The feed has not said yet what there is.
+            return Err(STALE);
+        }
         if let Some(wanted) = wanted_symbols(query)? {
             if !wanted
                 .iter()

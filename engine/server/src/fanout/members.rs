@@ -26,6 +26,9 @@ pub(super) struct Member {
     pub(super) is_lagging: bool,
 }
 
+/// Bytes of shared frames that may wait for one connection: twice the snapshots of a thousand simulated symbols.
+pub(super) const SHARED_BYTES_MAX: usize = 64 << 20;
+
 impl Fanout {
     /// Adds a connection, in the empty group. `id` must not be a member.
     pub fn add(&mut self, id: MemberId) {
@@ -106,14 +109,16 @@ impl Fanout {
         Ok(())
     }
 
-    /// Queues a frame that many connections share, after all that the member is owed from before. It takes no memory of
-    /// its own, so it is not bounded as the others are: how long the member may owe it is.
-    pub fn queue_shared(&mut self, id: MemberId, frame: Bytes) {
-        self.members[id]
-            .prefix
-            .get_or_insert_default()
-            .exempt(frame.len());
+    /// Queues a frame that others may share, after all that the member is owed from before. It is not counted with the
+    /// connection's own, but has a bound of its own, of 64 MiB.
+    pub fn queue_shared(&mut self, id: MemberId, frame: Bytes) -> Result<(), FanoutError> {
+        let prefix = self.members[id].prefix.get_or_insert_default();
+        if prefix.bytes_exempt() + frame.len() > SHARED_BYTES_MAX {
+            return Err(FanoutError::PrefixFull);
+        }
+        prefix.exempt(frame.len());
         self.queue_unbounded(id, frame);
+        Ok(())
     }
 
     /// Queues the first bytes of all of a connection, which everything later makes sense behind only: they are sent even

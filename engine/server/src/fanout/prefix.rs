@@ -40,6 +40,11 @@ impl Prefix {
         self.bytes.saturating_sub(self.exempt)
     }
 
+    /// The bytes that do not, at most.
+    pub(super) fn bytes_exempt(&self) -> usize {
+        self.exempt.min(self.bytes)
+    }
+
     /// So many bytes that are put at the end next do not count for the bound.
     pub(super) fn exempt(&mut self, bytes: usize) {
         self.exempt += bytes;

@@ -94,7 +94,7 @@ impl Owner<'_> {
             self.fanout.queue(self.id, reply)?;
         }
         for snapshot in snapshots {
-            self.fanout.queue_shared(self.id, snapshot);
+            self.fanout.queue_shared(self.id, snapshot)?;
         }
         if join.joined.len() < join.names.len() {
             self.change(&join.names, join.encoding, join.with_snapshots, Vec::new())?;

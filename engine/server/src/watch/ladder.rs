@@ -145,7 +145,10 @@ fn conclude(
     };
     let end = match (outcome.failed, end) {
         (Some(error), _) => End::Failed(error),
-        (None, End::TimeUp { .. }) => End::TimeUp { lost: outcome.lost },
+        (None, End::TimeUp { silent, .. }) => End::TimeUp {
+            lost: outcome.lost,
+            silent,
+        },
         (None, end) => end,
     };
     if let Some(subscriber) = outcome.subscriber {
@@ -239,7 +242,11 @@ impl Ladder {
                 return End::Stopped;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
-                return End::TimeUp { lost: None };
+                // The screen has said how long there was no update.
+                return End::TimeUp {
+                    lost: None,
+                    silent: Duration::ZERO,
+                };
             }
             if let Err(error) = recorder.map_or(Ok(()), |recorder| self.look_at(recorder)) {
                 return End::NotRecorded(error);

@@ -37,6 +37,12 @@ pub const EXIT_CONNECTION: i32 = 3;
 /// The market data cannot be trusted: a gap, a crossed book, a stale market, or messages that cannot be read.
 pub const EXIT_MARKET: i32 = 4;
 
+/// The silence after which a book counts as stale: twice the slowest cadence.
+const STALE_AFTER: Duration = Duration::from_secs(2);
+
+/// The longest time to watch: past it nobody means what was typed.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
+
 /// The exit code of a program that a second Ctrl-C ends: 128 and the number of the signal.
 const EXIT_INTERRUPTED: i32 = 128 + SIGINT;
 
@@ -110,14 +116,14 @@ pub fn run(options: &WatchOptions) -> i32 {
             eprintln!("depthcast watch: Ctrl-C will end without a summary: {error}");
         }
     }
+    // The window may be closed, or the line to it lost: a recording is to be whole all the same.
+    if let Err(error) = signal_hook::flag::register(SIGHUP, stop.clone()) {
+        eprintln!("depthcast watch: a closed window will end without a summary: {error}");
+    }
     // No lock is held over the run: a panic has to be able to write.
     let (mut out, mut errors) = (std::io::stdout(), std::io::stderr());
     if !options.is_ladder() {
         return session::watch(options, &stop, &mut out.lock(), &mut errors.lock());
-    }
-    // The window that shows a ladder may be closed; a recording is to be whole all the same.
-    if let Err(error) = signal_hook::flag::register(SIGHUP, stop.clone()) {
-        eprintln!("depthcast watch: a closed window will end without a summary: {error}");
     }
     ladder::watch(options, &stop, &mut out, &mut errors)
 }
@@ -177,6 +183,7 @@ fn parse_cadence(text: &str) -> Result<Cadence, String> {
 fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("the duration must be above zero".into()),
+        Ok(duration) if duration > DURATION_MAX => Err("the duration must be a year at most".into()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!(
             "{error}; give a number and a unit, as 500ms, 10s, 2m or 1h"

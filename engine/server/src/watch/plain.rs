@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use depthcast_client::{Event, Subscriber, Update};
 
-use super::WatchOptions;
 use super::text::{Best, Latency};
+use super::{STALE_AFTER, WatchOptions};
 
 /// How often a line comes, without `--every-update`.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,6 +19,8 @@ pub(super) struct Plain {
     line: (Instant, u64),
     /// Updates applied to the book.
     updates: u64,
+    /// When the last one was.
+    updated_at: Instant,
 }
 
 impl Plain {
@@ -28,7 +30,13 @@ impl Plain {
             every_update: options.every_update,
             line: (start, 0),
             updates: 0,
+            updated_at: start,
         }
+    }
+
+    /// How long there has been no update.
+    pub(super) fn silent(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.updated_at)
     }
 
     /// How many updates have been applied to the book.
@@ -60,6 +68,7 @@ impl Plain {
             }
             Event::Update(update) => {
                 self.updates += 1;
+                self.updated_at = Instant::now();
                 if self.every_update {
                     print_update(subscriber, update, out)?;
                 }
@@ -89,6 +98,10 @@ impl Plain {
             "{:>5.0} s  ",
             now.saturating_duration_since(self.start).as_secs_f64()
         )?;
+        let silent = self.silent(now);
+        if silent >= STALE_AFTER {
+            write!(out, "STALE, no update for {:.0} s  ", silent.as_secs_f64())?;
+        }
         match subscriber.instrument().filter(|_| subscriber.is_synced()) {
             Some(instrument) => {
                 let book = subscriber.book();

@@ -43,8 +43,14 @@ pub(super) enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// What is there is no file.
+    #[error("{} is no file: name a new file with --record", path.display())]
+    NoFile {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The file cannot be made.
-    #[error("cannot create {}: {source}", path.display())]
+    #[error("cannot create {}: {source}{}", path.display(), missing_folder(path))]
     Create {
         /// The file.
         path: PathBuf,
@@ -74,11 +80,21 @@ pub(super) enum RecordError {
     },
 }
 
+/// Which folder is missing, if that is it.
+fn missing_folder(path: &Path) -> String {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            format!("; there is no folder {}", folder.display())
+        }
+        _ => String::new(),
+    }
+}
+
 impl RecordError {
     /// The exit code of a program that this ends.
     pub(super) fn exit_code(&self) -> i32 {
         match self {
-            RecordError::Exists { .. } => EXIT_USAGE,
+            RecordError::Exists { .. } | RecordError::NoFile { .. } => EXIT_USAGE,
             RecordError::Create { .. } | RecordError::Write { .. } | RecordError::TooLarge { .. } => {
                 EXIT_HOST
             }
@@ -91,7 +107,7 @@ impl RecordError {
 pub(super) struct Recorded {
     /// Lines written.
     pub(super) lines: u64,
-    /// The market began anew, at lower ids, and the recording ended before that.
+    /// The market began anew, and the recording ended before that.
     pub(super) ended_at_epoch: bool,
 }
 
@@ -106,7 +122,10 @@ impl Recorder {
     /// Refuses a path where something is.
     pub(super) fn check(path: &Path) -> Result<(), RecordError> {
         match path.symlink_metadata() {
-            Ok(_) => Err(RecordError::Exists { path: path.into() }),
+            Ok(there) if there.is_file() || there.is_symlink() => {
+                Err(RecordError::Exists { path: path.into() })
+            }
+            Ok(_) => Err(RecordError::NoFile { path: path.into() }),
             Err(_) => Ok(()),
         }
     }
@@ -194,6 +213,8 @@ struct Recording {
     last_ns: u64,
     /// The highest id of a depth update.
     last_id: u64,
+    /// The number of the history that is recorded, where the server says so.
+    epoch: Option<u64>,
     dirty: bool,
     payload: Vec<u8>,
     line: Vec<u8>,
@@ -209,6 +230,7 @@ impl Recording {
             cadence,
             last_ns: 0,
             last_id: 0,
+            epoch: None,
             dirty: false,
             payload: Vec::new(),
             line: Vec::new(),
@@ -219,9 +241,12 @@ impl Recording {
         if let Received::Depth {
             update,
             is_first_of_connection,
+            epoch,
         } = received
         {
-            if is_first_of_connection && update.last_id < self.last_id {
+            let is_other_epoch = matches!((self.epoch, epoch), (Some(ours), Some(theirs)) if ours != theirs);
+            self.epoch = self.epoch.or(epoch);
+            if is_other_epoch || (is_first_of_connection && update.last_id < self.last_id) {
                 // A capture is one history: with ids that go back its replay would stand still.
                 self.recorded.ended_at_epoch = true;
                 self.close();

@@ -18,12 +18,20 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 pub(super) const EPOCH_ENDS_RECORDING: &str =
     "the market has begun anew at lower ids: the recording ends before that, a capture holds one history";
 
+/// A silence at the end of the time that makes a market one that stands still: longer than a quiet symbol's pauses.
+const STALE_AT_END: Duration = Duration::from_secs(5);
+
 /// Why watching ended.
 pub(super) enum End {
     /// Ctrl-C.
     Stopped,
-    /// The duration is over. `lost` is why there was no book in step by then, after a connection was lost.
-    TimeUp { lost: Option<ClientError> },
+    /// The duration is over.
+    TimeUp {
+        /// Why there was no book in step by then, after a connection was lost.
+        lost: Option<ClientError>,
+        /// How long there had been no update by then, where that counts.
+        silent: Duration,
+    },
     /// A fault of the server or of its data.
     Failed(ClientError),
     /// What was received could not be kept.
@@ -165,7 +173,8 @@ fn follow(
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return Ok(End::TimeUp { lost });
+            let silent = plain.silent(now);
+            return Ok(End::TimeUp { lost, silent });
         }
         let wake = [deadline, plain.due()].into_iter().flatten().min();
         let wait = wake.map_or(WAIT_MAX, |wake| wake.saturating_duration_since(now).min(WAIT_MAX));
@@ -198,11 +207,21 @@ pub(super) fn verdict(end: &End, options: &WatchOptions, updates: u64) -> Option
         End::Stopped | End::Unread => None,
         End::Failed(error) => Some((with_advice(error), exit_code(error.fault()))),
         End::NotRecorded(error) => Some((error.to_string(), error.exit_code())),
-        End::TimeUp { lost: Some(error) } => {
+        End::TimeUp {
+            lost: Some(error), ..
+        } => {
             let sentence = format!("the connection was still lost when the time was up: {error}");
             Some((sentence, EXIT_CONNECTION))
         }
-        End::TimeUp { lost: None } if updates == 0 => {
+        End::TimeUp { silent, .. } if updates > 0 && *silent >= STALE_AT_END => {
+            let sentence = format!(
+                "stale market: no depth update of {} in the last {:.1} s",
+                options.symbol.to_upper(),
+                silent.as_secs_f64()
+            );
+            Some((sentence, EXIT_MARKET))
+        }
+        End::TimeUp { lost: None, .. } if updates == 0 => {
             let watched = humantime::format_duration(options.duration.unwrap_or_default());
             let sentence = format!(
                 "stale market: no depth update of {} in {watched}",
@@ -210,7 +229,7 @@ pub(super) fn verdict(end: &End, options: &WatchOptions, updates: u64) -> Option
             );
             Some((sentence, EXIT_MARKET))
         }
-        End::TimeUp { lost: None } => None,
+        End::TimeUp { .. } => None,
     }
 }
 
@@ -219,6 +238,9 @@ pub(super) fn with_advice(error: &ClientError) -> String {
     match error {
         ClientError::Connect { .. } => {
             format!("{error}; start the engine with `depthcast serve`, or name another server with --url")
+        }
+        ClientError::UnknownSymbol { .. } => {
+            format!("{error}; /api/v3/exchangeInfo there lists those that it has")
         }
         _ => error.to_string(),
     }

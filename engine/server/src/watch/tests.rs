@@ -255,7 +255,7 @@ fn what_cannot_be_watched() {
     assert_eq!((code, out.as_str()), (EXIT_USAGE, ""));
     assert_eq!(
         errors,
-        "depthcast watch: the server does not know the symbol NOSUCH\n"
+        "depthcast watch: the server does not know the symbol NOSUCH; /api/v3/exchangeInfo there lists those that it has\n"
     );
 }
 

@@ -31,7 +31,7 @@ const HELD_NS: u64 = 5_000_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkFeedError {
     /// What answers is no exchange that this engine understands, or it refuses.
-    #[error("--feed {reason}")]
+    #[error("--feed {reason}; `feed-sim serve` is what answers there rightly")]
     Refused {
         /// The address and what is wrong with it.
         reason: String,

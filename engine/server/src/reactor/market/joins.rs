@@ -21,6 +21,13 @@ use crate::session::encoding::Encoding;
 /// Streams that wait to begin at most, over all connections: some 24 MB. A reconnect of everybody to a few streams each fits.
 pub(super) const STREAMS_WAITING_MAX: usize = 1 << 20;
 
+/// Bytes of snapshots that are written in one turn of the market thread before the joins that need more have to wait for
+/// another: a few milliseconds of it, so that nobody's joining holds up what all others get. One join is served whole.
+const WRITTEN_PER_TURN: usize = 4 << 20;
+
+/// Snapshots that are kept for the next who joins before their books move on.
+const KEPT_MAX: usize = 4096;
+
 /// How often a join is looked at that only waits for its books to be healed, microseconds.
 const HEALED_EVERY_US: i64 = 100_000;
 
@@ -51,6 +58,7 @@ pub(super) struct Joins {
     periods: HashMap<Place, i64>,
     /// Streams that wait.
     streams: usize,
+    written: Written,
 }
 
 /// A connection: its worker and the worker's key for it.
@@ -66,8 +74,16 @@ pub(super) struct Books<'m> {
     pub(super) epoch: Option<u64>,
 }
 
-/// Snapshots that were written at one moment.
-type Written = HashMap<(StreamName, Encoding), Result<Bytes, &'static str>>;
+/// Snapshots that were written, and are good while their books stand where they stood.
+#[derive(Debug, Default)]
+struct Written {
+    snapshots: HashMap<(StreamName, Encoding), (u64, Snapshot)>,
+    /// Bytes written in this turn.
+    this_turn: usize,
+}
+
+/// A snapshot that is ready to be sent, or why it cannot be.
+type Snapshot = Result<Bytes, &'static str>;
 
 impl Joins {
     /// Lets a join take effect, at once if this is its moment; it replaces what the connection has waited for. The bound on
@@ -75,8 +91,8 @@ impl Joins {
     pub(super) fn add(&mut self, join: Join, mut books: Books<'_>, outbox: &mut Outbox) {
         let place = (join.worker, join.connection);
         self.remove(join.worker, join.connection);
-        if books.can_begin(&join) {
-            reply(&join, books.snapshots_of(&join, &mut Written::new()), outbox);
+        if self.written.this_turn < WRITTEN_PER_TURN && books.can_begin(&join) {
+            reply(&join, books.snapshots_of(&join, &mut self.written), outbox);
         } else if self.streams + join.snapshots.len() > STREAMS_WAITING_MAX {
             reply(&join, Err(TOO_MANY), outbox);
         } else {
@@ -85,6 +101,16 @@ impl Joins {
             self.periods.insert(place, period);
             self.by_period.entry(period).or_default().insert(place, join);
         }
+    }
+
+    /// Another turn of the market thread begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.written.this_turn = 0;
+    }
+
+    /// A new history begins: what was written is of the old one.
+    pub(super) fn begin_epoch(&mut self) {
+        self.written.snapshots.clear();
     }
 
     /// The connection waits no more.
@@ -102,18 +128,18 @@ impl Joins {
 
     /// Lets those take effect whose moment this tick is: everything up to it was published, and nothing after it.
     pub(super) fn on_tick(&mut self, tick: Tick, mut books: Books<'_>, outbox: &mut Outbox) {
-        let mut written = Written::new();
+        let written = &mut self.written;
         for (_, joins) in self
             .by_period
             .iter_mut()
             .filter(|(period, _)| tick.0 % **period == 0)
         {
             joins.retain(|place, join| {
-                let is_now = books.can_begin(join);
+                let is_now = written.this_turn < WRITTEN_PER_TURN && books.can_begin(join);
                 if is_now {
                     self.periods.remove(place);
                     self.streams -= join.snapshots.len();
-                    reply(join, books.snapshots_of(join, &mut written), outbox);
+                    reply(join, books.snapshots_of(join, written), outbox);
                 }
                 !is_now
             });
@@ -179,17 +205,30 @@ impl Books<'_> {
         let names: Vec<StreamName> = known.copied().collect();
         names
             .into_iter()
-            .map(|name| {
-                let snapshot = written.entry((name, join.encoding));
-                snapshot
-                    .or_insert_with(|| self.write(name, join.encoding))
-                    .clone()
-            })
+            .map(|name| self.snapshot_of(name, join.encoding, written))
             .collect()
     }
 
-    fn write(&mut self, name: StreamName, encoding: Encoding) -> Result<Bytes, &'static str> {
+    fn snapshot_of(&mut self, name: StreamName, encoding: Encoding, written: &mut Written) -> Snapshot {
         let symbol = &mut self.symbols[self.by_name[&name.symbol]];
+        symbol.on_snapshot_given();
+        let id = symbol.last_id();
+        if let Some((at, snapshot)) = written.snapshots.get(&(name, encoding))
+            && *at == id
+        {
+            return snapshot.clone();
+        }
+        let snapshot = self.write(name, encoding);
+        written.this_turn += snapshot.as_ref().map_or(0, Bytes::len);
+        if written.snapshots.len() >= KEPT_MAX {
+            written.snapshots.clear();
+        }
+        written.snapshots.insert((name, encoding), (id, snapshot.clone()));
+        snapshot
+    }
+
+    fn write(&self, name: StreamName, encoding: Encoding) -> Snapshot {
+        let symbol = &self.symbols[self.by_name[&name.symbol]];
         let (event_time_us, book) = symbol.whole();
         let instrument = symbol.instrument();
         let mut payload = Vec::new();

@@ -120,6 +120,7 @@ impl Market {
     /// Runs until told to stop. A feed that ends leaves its books as they are.
     pub fn run(mut self) {
         while self.stop.is_none() {
+            self.joins.begin_turn();
             let mut message = self.wait();
             for handled in 1..=BURST {
                 // Requests that were made before the message was: a subscription counts from before what the feed began
@@ -359,6 +360,7 @@ impl Market {
         self.end_history();
         let ends = self.epoch.replace(id).map(|_| NEW_EPOCH);
         self.outbox.tell_all(|| WorkerMessage::Epoch { id, ends });
+        self.joins.begin_epoch();
         self.ticks = TickClock::default();
         self.heartbeats = Heartbeats::new(id);
         self.symbols = symbols.iter().take(SYMBOLS_MAX).map(Symbol::new).collect();
@@ -400,6 +402,8 @@ impl Market {
         // REST names symbols in upper case, streams in lower case.
         let lower = SymbolName::new(&symbol.as_str().to_ascii_lowercase());
         match lower.and_then(|name| self.by_name.get(&name)) {
+            // Before the first history nobody knows which symbols there are.
+            None if self.epoch.is_none() => DepthAnswer::Stale,
             None => DepthAnswer::UnknownSymbol,
             Some(&index) => self.symbols[index].depth(limit),
         }

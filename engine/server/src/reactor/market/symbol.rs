@@ -107,6 +107,11 @@ impl Symbol {
         DepthAnswer::Book(self.instrument.clone(), top)
     }
 
+    /// A snapshot of the book as it is was given: from here on every event must continue it.
+    pub(super) fn on_snapshot_given(&mut self) {
+        self.has_published = true;
+    }
+
     /// Whether a snapshot taken now is continued exactly by the stream's next event.
     pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding) -> bool {
         self.sync.is_synced()
@@ -115,9 +120,13 @@ impl Symbol {
                 .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
     }
 
-    /// The whole book with its event time. From here on every event must continue it.
-    pub(super) fn whole(&mut self) -> (i64, BookSnapshot) {
-        self.has_published = true;
+    /// The id that the book stands at.
+    pub(super) fn last_id(&self) -> u64 {
+        self.book.last_id()
+    }
+
+    /// The whole book with its event time.
+    pub(super) fn whole(&self) -> (i64, BookSnapshot) {
         let mut whole = BookSnapshot::default();
         self.book.snapshot(usize::MAX, &mut whole);
         (self.book.event_time_us().max(self.event_time_us), whole)

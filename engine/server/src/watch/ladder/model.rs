@@ -12,6 +12,7 @@ use depthcast_wire::stream::SymbolName;
 
 use super::picture::{Direction, Picture, Row, Sequence, Stale, Steps};
 use super::rate::{RateMeter, tenths};
+use crate::watch::STALE_AFTER;
 
 /// How long a level that changed is shown brighter: three updates of 100 ms.
 const FRESH_FOR: Duration = Duration::from_millis(300);
@@ -19,9 +20,6 @@ const FRESH_FOR: Duration = Duration::from_millis(300);
 /// How finely the book's past is kept for that, and with it how many ids are kept at most.
 const MARK_INTERVAL: Duration = Duration::from_millis(25);
 const MARKS_MAX: usize = 16;
-
-/// The silence after which a book counts as stale: twice the slowest cadence.
-const STALE_AFTER: Duration = Duration::from_secs(2);
 
 /// Trades that are kept to be shown: the rows of the tallest terminals.
 pub(super) const TRADES_MAX: usize = 200;

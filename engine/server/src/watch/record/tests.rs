@@ -29,6 +29,7 @@ fn depth(update: &DepthUpdate, is_first_of_connection: bool) -> Received<'_> {
     Received::Depth {
         update,
         is_first_of_connection,
+        epoch: None,
     }
 }
 
@@ -191,4 +192,24 @@ fn folder() -> Folder {
     let path = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&path).unwrap();
     Folder(path)
+}
+
+#[test]
+fn another_history_ends_it_also_where_its_ids_are_higher() {
+    let folder = folder();
+    let path = folder.0.join("epochs");
+    let recorder = Recorder::create(&path, Cadence::Ms20).unwrap();
+    let mut tap = recorder.tap();
+    for (update, epoch) in [(update(13, 14), 7), (update(900, 901), 8)] {
+        let received = Received::Depth {
+            update: &update,
+            is_first_of_connection: true,
+            epoch: Some(epoch),
+        };
+        tap(1, &instrument(), received);
+    }
+    drop(tap);
+    let recorded = recorder.finish().unwrap();
+    assert!(recorded.ended_at_epoch);
+    assert_eq!(recorded.lines, 1);
 }
