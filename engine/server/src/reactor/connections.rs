@@ -1,5 +1,7 @@
 //! The connections of one worker: their sockets, sessions and timers, and what happens to each.
 
+mod sweep;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
@@ -11,7 +13,6 @@ use mio::net::TcpStream;
 
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
-use super::messages::TopicToken;
 use super::owner::{Owner, count_subscriber};
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
@@ -51,16 +52,6 @@ pub(super) struct Connection {
     opened_in: u32,
 }
 
-/// A round over all connections, cut into bounded slices.
-#[derive(Debug)]
-struct Sweep {
-    goodbye: Goodbye,
-    /// The key to look at next.
-    next: u32,
-    /// Keys from here on had never been given when the round began.
-    end: u32,
-}
-
 /// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -75,7 +66,7 @@ pub(super) struct Connections {
     worker: usize,
     to_read: VecDeque<u32>,
     /// A round over all connections that is under way.
-    sweep: Option<Sweep>,
+    sweep: Option<sweep::Sweep>,
     /// The number of the last round.
     sweeps: u32,
     /// Requests for the HTTP server, with their sockets.
@@ -335,75 +326,6 @@ impl Connections {
             }
         }
         true
-    }
-
-    /// Begins to close every subscriber and, when the engine ends, every connection. A round that is under way is given up
-    /// for it.
-    pub(super) fn begin_sweep(&mut self, goodbye: Goodbye) {
-        self.sweeps = self.sweeps.wrapping_add(1);
-        self.sweep = Some(Sweep {
-            goodbye,
-            next: 0,
-            end: self.slab.key_end(),
-        });
-    }
-
-    /// Whether a round over all connections is under way.
-    pub(super) fn is_sweeping(&self) -> bool {
-        self.sweep.is_some()
-    }
-
-    /// Goes on with the round, over up to `count` connections.
-    pub(super) fn sweep_some(&mut self, count: u32) {
-        let Some(Sweep { goodbye, next, end }) = self.sweep.take() else {
-            return;
-        };
-        let stop = end.min(next.saturating_add(count));
-        for id in next..stop {
-            self.sweep_one(id, &goodbye);
-        }
-        if stop < end {
-            self.sweep = Some(Sweep {
-                goodbye,
-                next: stop,
-                end,
-            });
-        }
-    }
-
-    fn sweep_one(&mut self, id: u32, goodbye: &Goodbye) {
-        let Some(connection) = self.slab.get(id) else {
-            return;
-        };
-        if connection.session.is_open() {
-            // One that was told of the history that begins has nothing of the one that ends.
-            if connection.opened_in != self.sweeps || goodbye.shutdown_us.is_some() {
-                self.say_goodbye(id, goodbye);
-            }
-        } else if goodbye.shutdown_us.is_some() && !connection.is_finishing {
-            self.give_up(id, goodbye.code, goodbye.reason, EndCause::Engine);
-        }
-    }
-
-    fn say_goodbye(&mut self, id: u32, goodbye: &Goodbye) {
-        let next = self.with_session(id, |session, turn| session.say_goodbye(goodbye, turn));
-        self.carry_out(id, next);
-    }
-
-    /// Closes everybody who receives a topic, after all that it is owed.
-    pub(super) fn close_topic(&mut self, token: TopicToken, code: u16, reason: &'static str) {
-        let Some(topic) = self.topics.find(token) else {
-            return;
-        };
-        let goodbye = Goodbye {
-            code,
-            reason,
-            at_once: false,
-            shutdown_us: None,
-        };
-        for id in self.fanout.members_of(topic) {
-            self.say_goodbye(id, &goodbye);
-        }
     }
 
     fn give_up(&mut self, id: u32, code: u16, reason: &str, cause: EndCause) {
