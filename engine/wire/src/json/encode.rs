@@ -44,12 +44,8 @@ pub fn depth_update(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeU
 /// A partial depth, which is also the body of REST depth.
 pub fn partial_depth(out: &mut Vec<u8>, instrument: &Instrument, snapshot: &BookSnapshot) {
     reserve(out, snapshot.bids.len() + snapshot.asks.len());
-    out.extend_from_slice(b"{\"lastUpdateId\":");
-    integer(out, snapshot.last_id);
-    out.extend_from_slice(b",\"bids\":");
-    levels(out, instrument, &snapshot.bids);
-    out.extend_from_slice(b",\"asks\":");
-    levels(out, instrument, &snapshot.asks);
+    out.push(b'{');
+    book(out, instrument, snapshot);
     out.push(b'}');
 }
 
@@ -89,12 +85,8 @@ pub fn depth_snapshot(
     );
     out.extend_from_slice(b",\"ep\":");
     integer(out, epoch);
-    out.extend_from_slice(b",\"lastUpdateId\":");
-    integer(out, snapshot.last_id);
-    out.extend_from_slice(b",\"bids\":");
-    levels(out, instrument, &snapshot.bids);
-    out.extend_from_slice(b",\"asks\":");
-    levels(out, instrument, &snapshot.asks);
+    out.push(b',');
+    book(out, instrument, snapshot);
     out.push(b'}');
 }
 
@@ -186,6 +178,16 @@ fn event_head(out: &mut Vec<u8>, name: &str, instrument: &Instrument, event_time
     out.extend_from_slice(b",\"s\":\"");
     out.extend_from_slice(instrument.name().as_bytes());
     out.push(b'"');
+}
+
+/// What every form of a whole book has in common.
+fn book(out: &mut Vec<u8>, instrument: &Instrument, snapshot: &BookSnapshot) {
+    out.extend_from_slice(b"\"lastUpdateId\":");
+    integer(out, snapshot.last_id);
+    out.extend_from_slice(b",\"bids\":");
+    levels(out, instrument, &snapshot.bids);
+    out.extend_from_slice(b",\"asks\":");
+    levels(out, instrument, &snapshot.asks);
 }
 
 fn levels(out: &mut Vec<u8>, instrument: &Instrument, levels: &[Level]) {
