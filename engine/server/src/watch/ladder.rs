@@ -84,10 +84,12 @@ pub(super) fn watch(
             return session::watch_with(options, subscriber, recorder, stop, out, errors);
         }
     };
-    let _hurry = Hurry::after(stop.clone());
+    let hurry = Hurry::after(stop.clone());
     let mut ladder = Ladder::start(options, subscriber, screen);
     let end = ladder.run(options, recorder.as_ref(), stop);
     let (outcome, recorded_epoch) = ladder.finish();
+    // What is still to be written may take its time.
+    drop(hurry);
     if recorded_epoch {
         report(errors, EPOCH_ENDS_RECORDING);
     }
