@@ -18,7 +18,7 @@ impl Asker {
         loop {
             let answer = self.0.frame().expect("an answer").text().to_string();
             // The market goes on between the answers.
-            if !answer.starts_with(r#"{"e":"#) {
+            if !answer.starts_with(r#"{"e":"#) && !answer.starts_with(r#"{"stream":"#) {
                 return answer;
             }
         }
