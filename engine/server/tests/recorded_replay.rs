@@ -5,8 +5,9 @@ pub mod common;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::capture_file::CaptureText;
 use common::expected::merged_events;
@@ -139,6 +140,12 @@ fn nothing_is_played_before_there_are_enough_subscribers() {
     let leaving = Subscriber::open(address, "/stream?streams=btcusdt@trade");
     assert_silent(&mut first);
     drop(leaving);
+    // Its worker has to have seen it go: else the next one would be the third.
+    let until = Instant::now() + Duration::from_secs(20);
+    while engine.counters().subscribers.load(Ordering::Relaxed) != 1 {
+        assert!(Instant::now() < until, "who has left is still counted");
+        thread::sleep(Duration::from_millis(1));
+    }
     let mut second = Subscriber::open(address, "/sbe/ws/btcusdt@depth");
     assert_silent(&mut second);
     assert_silent(&mut first);
