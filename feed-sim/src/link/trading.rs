@@ -1,29 +1,14 @@
 //! The exchange's thread: steps when their time has come, each event encoded once for all engines.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use depthcast_wire::feed_link::{self, LinkEncodeError, LinkMessage};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::outbox::Outbox;
 use super::{HEARTBEAT, LinkNews, STOPPED, Shared};
-use crate::sim::{Exchange, Pace, SimEvent};
-
-/// The shortest sleep: a busy exchange has a step every few microseconds, and a thread that slept between each two
-/// would do little else.
-const SLEEP_MIN: Duration = Duration::from_millis(1);
-
-/// The longest sleep: an engine that joins and an order to stop are seen within this.
-const SLEEP_MAX: Duration = Duration::from_millis(5);
-
-/// Steps taken between two looks at the clock, at who joins and at whether to stop; and so what a chunk holds at most.
-const STEPS_PER_TURN: usize = 1024;
-
-/// How often a symbol's book changes are told: each.
-const DEPTH_CADENCE_MS: u32 = 0;
+use crate::sim::{DEPTH_CADENCE_MS, Exchange, Pace, STEPS_PER_TURN, SimEvent};
 
 /// What the exchange calls itself.
 const EXCHANGE: &str = concat!("feed-sim ", env!("CARGO_PKG_VERSION"));
@@ -78,8 +63,7 @@ impl Trading {
         self.heartbeat(if is_done { now_us } else { self.exchange.now_us() })?;
         self.hand_out();
         if is_done {
-            let wait = u64::try_from(self.exchange.next_us() - now_us).unwrap_or(0);
-            std::thread::sleep(Duration::from_micros(wait).clamp(SLEEP_MIN, SLEEP_MAX));
+            std::thread::sleep(Pace::wait(&self.exchange, now_us));
         }
         Ok(())
     }

@@ -16,4 +16,4 @@ mod symbol;
 pub use exchange::{Exchange, SimEvent};
 pub use listings::Listing;
 pub use options::{RATES, SYMBOLS, SimOptions, SimUrlError};
-pub use pace::{BEHIND_MAX_US, Pace};
+pub use pace::{BEHIND_MAX_US, DEPTH_CADENCE_MS, Pace, STEPS_PER_TURN};

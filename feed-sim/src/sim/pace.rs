@@ -1,6 +1,21 @@
 //! The pace of an exchange: its time against a clock, without reading either.
 
+use std::time::Duration;
+
 use super::Exchange;
+
+/// How often a symbol's book changes are told, milliseconds: 0 is each.
+pub const DEPTH_CADENCE_MS: u32 = 0;
+
+/// Steps to take between two looks at the clock and at whether to stop.
+pub const STEPS_PER_TURN: usize = 1024;
+
+/// The shortest wait for a step: a busy exchange has one every few microseconds, and a thread that slept between each two
+/// would do little else.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// The longest: an order to stop and whoever joins are seen within this, and a quiet market still ticks on time.
+const WAIT_MAX: Duration = Duration::from_millis(5);
 
 /// How far an exchange may be behind its clock before its pace is let slip, microseconds: after a pause of the host nobody
 /// wants minutes of market at once.
@@ -24,6 +39,12 @@ impl Pace {
     /// The exchange's time by the clock: steps up to it are due.
     pub fn now_us(&self, clock_ns: u64) -> i64 {
         self.origin_us + micros(clock_ns)
+    }
+
+    /// How long to sleep until the next step, when all that were due at `now_us` were taken.
+    pub fn wait(exchange: &Exchange, now_us: i64) -> Duration {
+        let wait_us = u64::try_from(exchange.next_us() - now_us).unwrap_or(0);
+        Duration::from_micros(wait_us).clamp(WAIT_MIN, WAIT_MAX)
     }
 
     /// Lets the pace slip when the next step has been due for too long: it is due just now, then. Gives by how much,

@@ -1,23 +1,11 @@
 //! The embedded simulated exchange: its steps, taken when their time has come.
 
-use std::time::Duration;
-
-use depthcast_feed_sim::sim::{Exchange, Pace, SimEvent, SimOptions};
+use depthcast_feed_sim::sim::{DEPTH_CADENCE_MS, Exchange, Pace, STEPS_PER_TURN, SimEvent, SimOptions};
 use depthcast_market::event::MarketEvent;
 
-use super::{Beginning, FeedEnd, FeedLinks, MarketEnded, SLEEP_MAX, epoch_now};
+use super::{Beginning, FeedEnd, FeedLinks, MarketEnded, epoch_now};
 use crate::os::clock::Clock;
 use crate::reactor::messages::{FeedMessage, FeedSymbol, Position};
-
-/// The shortest sleep: a busy exchange has a step every few microseconds, and a thread that slept between each two
-/// would do little else.
-const SLEEP_MIN: Duration = Duration::from_millis(1);
-
-/// Steps taken between two looks at the clock and at whether to stop.
-const STEPS_PER_TURN: usize = 1024;
-
-/// How often a symbol's book changes are told: each.
-const DEPTH_CADENCE_MS: u32 = 0;
 
 /// The feed of an exchange that is simulated in the engine itself.
 #[derive(Debug)]
@@ -97,9 +85,7 @@ impl Trading {
                 self.exchange.now_us()
             }))?;
             if is_done {
-                let wait =
-                    Duration::from_micros(u64::try_from(self.exchange.next_us() - now_us).unwrap_or(0));
-                std::thread::sleep(wait.clamp(SLEEP_MIN, SLEEP_MAX));
+                std::thread::sleep(Pace::wait(&self.exchange, now_us));
             }
         }
         Ok(())

@@ -25,8 +25,8 @@ pub(super) const STREAMS_WAITING_MAX: usize = 1 << 20;
 /// another: a few milliseconds of it, so that nobody's joining holds up what all others get. One join is served whole.
 const WRITTEN_PER_TURN: usize = 4 << 20;
 
-/// Snapshots that are kept for the next who joins before their books move on.
-const KEPT_MAX: usize = 4096;
+/// Bytes of snapshots that are kept for the next who joins before their books move on, for a second at most.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// How often a join is looked at that only waits for its books to be healed, microseconds.
 const HEALED_EVERY_US: i64 = 100_000;
@@ -78,8 +78,32 @@ pub(super) struct Books<'m> {
 #[derive(Debug, Default)]
 struct Written {
     snapshots: HashMap<(StreamName, Encoding), (u64, Snapshot)>,
+    /// Their bytes.
+    kept: usize,
     /// Bytes written in this turn.
     this_turn: usize,
+}
+
+impl Written {
+    /// Whether this turn has room for what a join needs; one without snapshots needs nothing.
+    fn has_room_for(&self, join: &Join) -> bool {
+        join.snapshots.is_empty() || self.this_turn < WRITTEN_PER_TURN
+    }
+
+    fn keep(&mut self, name: StreamName, encoding: Encoding, id: u64, snapshot: Snapshot) {
+        let len = snapshot.as_ref().map_or(0, Bytes::len);
+        self.this_turn += len;
+        if self.kept + len > KEPT_BYTES_MAX {
+            self.forget();
+        }
+        self.kept += len;
+        self.snapshots.insert((name, encoding), (id, snapshot));
+    }
+
+    fn forget(&mut self) {
+        self.snapshots.clear();
+        self.kept = 0;
+    }
 }
 
 /// A snapshot that is ready to be sent, or why it cannot be.
@@ -91,7 +115,7 @@ impl Joins {
     pub(super) fn add(&mut self, join: Join, mut books: Books<'_>, outbox: &mut Outbox) {
         let place = (join.worker, join.connection);
         self.remove(join.worker, join.connection);
-        if self.written.this_turn < WRITTEN_PER_TURN && books.can_begin(&join) {
+        if self.written.has_room_for(&join) && books.can_begin(&join) {
             reply(&join, books.snapshots_of(&join, &mut self.written), outbox);
         } else if self.streams + join.snapshots.len() > STREAMS_WAITING_MAX {
             reply(&join, Err(TOO_MANY), outbox);
@@ -110,7 +134,13 @@ impl Joins {
 
     /// A new history begins: what was written is of the old one.
     pub(super) fn begin_epoch(&mut self) {
-        self.written.snapshots.clear();
+        self.written.forget();
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.periods.len()
     }
 
     /// The connection waits no more.
@@ -127,15 +157,21 @@ impl Joins {
     }
 
     /// Lets those take effect whose moment this tick is: everything up to it was published, and nothing after it.
-    pub(super) fn on_tick(&mut self, tick: Tick, mut books: Books<'_>, outbox: &mut Outbox) {
+    pub(super) fn on_tick(&mut self, tick: Tick, books: Books<'_>, outbox: &mut Outbox) {
+        self.answer(|period| tick.0 % period == 0, books, outbox);
+    }
+
+    /// Lets those take effect that can: in a market that stands still no tick comes for what a turn had no room for.
+    pub(super) fn on_second(&mut self, books: Books<'_>, outbox: &mut Outbox) {
+        self.written.forget();
+        self.answer(|_| true, books, outbox);
+    }
+
+    fn answer(&mut self, is_due: impl Fn(i64) -> bool, mut books: Books<'_>, outbox: &mut Outbox) {
         let written = &mut self.written;
-        for (_, joins) in self
-            .by_period
-            .iter_mut()
-            .filter(|(period, _)| tick.0 % **period == 0)
-        {
+        for (_, joins) in self.by_period.iter_mut().filter(|(period, _)| is_due(**period)) {
             joins.retain(|place, join| {
-                let is_now = written.this_turn < WRITTEN_PER_TURN && books.can_begin(join);
+                let is_now = written.has_room_for(join) && books.can_begin(join);
                 if is_now {
                     self.periods.remove(place);
                     self.streams -= join.snapshots.len();
@@ -219,11 +255,7 @@ impl Books<'_> {
             return snapshot.clone();
         }
         let snapshot = self.write(name, encoding);
-        written.this_turn += snapshot.as_ref().map_or(0, Bytes::len);
-        if written.snapshots.len() >= KEPT_MAX {
-            written.snapshots.clear();
-        }
-        written.snapshots.insert((name, encoding), (id, snapshot.clone()));
+        written.keep(name, encoding, id, snapshot.clone());
         snapshot
     }
 

@@ -243,6 +243,41 @@ fn too_many_that_wait_are_refused_and_those_that_leave_make_room() {
 }
 
 #[test]
+fn what_one_turn_has_no_room_for_begins_in_the_next_also_where_no_tick_comes() {
+    let mut rig = Rig::begun();
+    let levels: Vec<(i64, i64)> = (0..100_000).map(|n| (200_000 - n, 1)).collect();
+    rig.snapshot(1000, 10, &levels, &[(200_001, 1)]);
+    // A change of the unit makes another snapshot of the same 2 MB book.
+    let encodings = [TimeUnit::Millisecond, TimeUnit::Microsecond]
+        .map(|time_unit| [false, true].map(|combined| Encoding::Json { combined, time_unit }));
+    for (connection, encoding) in (0..).zip(encodings.into_iter().flatten()) {
+        rig.market.on_request(MarketRequest::Join {
+            worker: 0,
+            connection,
+            number: 1,
+            snapshots: vec![StreamName::parse("btcusdt@depth@0ms").unwrap()],
+            encoding,
+        });
+    }
+    let begun = |rig: &mut Rig| {
+        let messages = rig.messages();
+        let joined = messages
+            .iter()
+            .filter(|message| matches!(message, WorkerMessage::Joined { .. }));
+        joined.count()
+    };
+    let at_once = begun(&mut rig);
+    assert!((1..4).contains(&at_once), "{at_once} of 4");
+    rig.market.joins.begin_turn();
+    rig.market.on_second(true);
+    assert!(begun(&mut rig) > 0);
+    while rig.market.joins.waiting() > 0 {
+        rig.market.joins.begin_turn();
+        rig.market.on_second(true);
+    }
+}
+
+#[test]
 fn a_book_that_is_older_than_ours_leaves_ours_as_it_is() {
     let mut rig = changed();
     let stream = rig.want("btcusdt@depth@0ms", RAW).topic;

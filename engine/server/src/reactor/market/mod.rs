@@ -217,6 +217,8 @@ impl Market {
             self.seconds = crossbeam_channel::never();
         } else if self.epoch.is_some() {
             self.heartbeats.beat(self.ticks.now_us(), &mut self.outbox);
+            let (joins, books, outbox) = self.joins_and_books();
+            joins.on_second(books, outbox);
         }
     }
 
