@@ -1,3 +1,9 @@
-//! Floor 4 of depthcast: measurements. `cargo bench -p depthcast-bench` runs the pieces; see `bench/README.md`.
+//! Measurements of depthcast: a load fleet, the bare loop to compare with, and what is read of processes and the host
+//! from outside.
+#![forbid(unsafe_code)]
 
+pub mod control;
+pub mod fleet;
+pub mod limit;
+pub mod probe;
 pub mod recorded;

@@ -1,0 +1,1 @@
+//! What is read of a process and of the host from outside, by a program that is not being measured.
