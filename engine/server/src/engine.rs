@@ -19,7 +19,7 @@ use crate::os::net;
 use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
-    CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
+    BenchFeed, CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
     LinkFeedError, SimFeed,
 };
 use crate::reactor::mailbox::Mailbox;
@@ -257,6 +257,7 @@ fn open_feed(options: &FeedOptions) -> Result<Feed, StartError> {
             Feed::Capture(Box::new(CaptureFeed::new(replay)))
         }
         FeedOptions::Sim(sim) => Feed::Sim(Box::new(SimFeed::new(sim))),
+        FeedOptions::Bench(bench) => Feed::Bench(BenchFeed::new(bench)),
         FeedOptions::Links(addresses) => Feed::Link(Box::new(LinkFeed::open(addresses)?)),
     })
 }
