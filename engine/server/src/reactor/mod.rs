@@ -17,5 +17,7 @@ pub mod messages;
 pub mod worker;
 
 mod connections;
+mod delivery;
 mod owner;
+mod socket;
 mod topics;

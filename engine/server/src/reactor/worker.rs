@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
 use super::counters::{Counters, WorkerCounters};
+use super::delivery::Stop;
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
 use super::topics::Topics;
@@ -46,10 +48,6 @@ const TIMERS_PER_SLICE: usize = 1024;
 const ACCEPT_REST_TICKS: u32 = 1;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
-
-/// Why subscribers are closed whose stream cannot go on.
-const HISTORY_TOO_SHORT: &str =
-    "more changed at once than the engine remembers: reconnect and take a new snapshot";
 
 /// What all workers share.
 #[derive(Clone, Debug)]
@@ -93,7 +91,7 @@ pub struct Worker {
     poll: Poll,
     listener: TcpListener,
     inbox: Inbox<WorkerMessage>,
-    connections: Connections,
+    connections: Connections<TcpStream>,
     clock: Clock,
     now: u32,
     may_accept: bool,
@@ -315,45 +313,15 @@ impl Worker {
 
     fn take_messages(&mut self) {
         for _ in 0..MESSAGES_PER_SLICE {
-            if self.connections.is_sweeping() {
-                // What comes next is for those that are left.
-                return;
-            }
-            if self.connections.fanout.is_over_retention() {
-                // Frames wait for members that were not visited yet: the mailbox fills, and its sender waits or merges.
+            if !self.connections.takes_messages() {
                 return;
             }
             match self.inbox.take() {
-                Ok(WorkerMessage::Batch(frames)) => {
-                    for frame in frames {
-                        if let Some(topic) = self.connections.topics.find(frame.token) {
-                            self.connections.fanout.publish(topic, &frame.bytes);
-                        }
+                Ok(message) => {
+                    if let ControlFlow::Break(Stop { at_once }) = self.connections.deliver(message) {
+                        self.stop(at_once);
                     }
                 }
-                Ok(WorkerMessage::Joined {
-                    connection,
-                    number,
-                    snapshots,
-                }) => self.connections.on_joined(connection, number, snapshots),
-                Ok(WorkerMessage::EndTopics(tokens)) => {
-                    for token in tokens {
-                        self.connections
-                            .close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);
-                    }
-                }
-                Ok(WorkerMessage::Epoch { id, ends }) => {
-                    self.connections.begin_epoch(id);
-                    if let Some(reason) = ends {
-                        self.connections.begin_sweep(Goodbye {
-                            code: CloseCode::SERVICE_RESTART,
-                            reason,
-                            at_once: false,
-                            shutdown_us: None,
-                        });
-                    }
-                }
-                Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
                 Err(error) => {
                     self.inbox_may_have_more = false;
                     // Those who told it to stop may end before it does: that does not hurry the goodbyes.
