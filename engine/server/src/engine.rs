@@ -113,10 +113,11 @@ impl Engine {
         let mut mailboxes = Vec::new();
         let mut address = config.listen;
         for index in 0..config.workers {
-            let listener = net::listen(address, index == 0).map_err(|error| StartError::Listen {
-                address: config.listen,
-                error,
-            })?;
+            let listener =
+                net::listen(address, index == 0, config.send_buffer).map_err(|error| StartError::Listen {
+                    address: config.listen,
+                    error,
+                })?;
             // Port 0 is any free one: all workers share the one that the first was given.
             address = listener.local_addr()?;
             let (worker, mailbox) = Worker::new(index, listener, settings.clone(), links.clone())?;
@@ -324,7 +325,6 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             loopback: config.attempts_loopback,
         },
         connections_max: config.connections_per_worker,
-        send_buffer: config.send_buffer,
     }
 }
 

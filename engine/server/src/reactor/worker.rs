@@ -23,7 +23,7 @@ use super::messages::{HandedOff, MarketRequest, WorkerMessage};
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::os::clock::{self, Clock};
-use crate::os::{cpu, net};
+use crate::os::cpu;
 use crate::session::ending::Goodbye;
 use crate::session::{SessionLimits, TICK_MS};
 
@@ -60,8 +60,6 @@ pub struct WorkerSettings {
     pub attempts: AttemptLimits,
     /// Connections of one worker.
     pub connections_max: u32,
-    /// Bytes of send buffer for each connection; the kernel's own sizing when None.
-    pub send_buffer: Option<usize>,
 }
 
 /// The way from a worker to the other threads.
@@ -267,8 +265,7 @@ impl Worker {
     }
 
     fn admit(&mut self, socket: TcpStream, peer: IpAddr) {
-        if self.stop_at.is_some() || net::set_subscriber_options(&socket, self.settings.send_buffer).is_err()
-        {
+        if self.stop_at.is_some() {
             return;
         }
         let retry_after_s = self.note_attempt(peer);
