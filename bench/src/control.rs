@@ -2,7 +2,11 @@
 //! their standard output. A child whose input ends ends too, and so does one whose parent dies or whose time is up: no
 //! run leaves a process behind.
 
+mod child;
 pub mod confine;
+pub mod process;
+
+pub use child::{Child, ChildError};
 
 use serde::{Deserialize, Serialize};
 

@@ -3,16 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let role = arguments.next().unwrap_or_default();
-    match role.to_str() {
-        Some("limit-process") => {
-            if depthcast_bench::limit::run_child() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+    match std::env::args().nth(1).as_deref() {
+        Some("limit-process") => depthcast_bench::limit::run_child(),
         _ => ExitCode::SUCCESS,
     }
 }

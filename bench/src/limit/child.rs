@@ -1,8 +1,9 @@
 //! The bare loop's process: from its order, over its connections, to the rounds, and its end.
 
 use std::convert::Infallible;
-use std::io::{self, Stdin, Write};
+use std::io::{self, Stdin};
 use std::num::NonZeroU64;
+use std::process::ExitCode;
 
 use rustix::thread::set_current_timer_slack;
 
@@ -13,6 +14,7 @@ use super::order::{LimitOrder, LimitReport, Traffic};
 use super::rounds::{Pace, Rounds};
 use crate::clock::{monotonic_ns, sleep_until};
 use crate::control::confine::{self, ConfineError};
+use crate::control::process::{exit_code, say};
 use crate::control::{Answer, Command};
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -57,6 +59,8 @@ enum End {
     Error(LimitError),
 }
 
+type Said = Answer<LimitReport>;
+
 impl<E: Into<LimitError>> From<E> for End {
     fn from(error: E) -> End {
         End::Error(error.into())
@@ -64,17 +68,13 @@ impl<E: Into<LimitError>> From<E> for End {
 }
 
 /// Runs the bare loop: the order comes on the first line of standard input, answers go to standard output. Returns when it
-/// is told to end, its input ends or its time is up. True when nothing went wrong; what did was answered.
-pub fn run_child() -> bool {
+/// is told to end, its input ends or its time is up; what else ends it is answered.
+pub fn run_child() -> ExitCode {
     let Err(end) = run();
-    match end {
-        End::Orderly => true,
-        End::Error(error) => {
-            // A parent that is gone needs no answer.
-            let _ = say(&Answer::Failed(error.to_string()));
-            false
-        }
-    }
+    exit_code(match end {
+        End::Orderly => Ok(()),
+        End::Error(error) => Err(error.to_string()),
+    })
 }
 
 fn run() -> Result<Infallible, End> {
@@ -96,7 +96,7 @@ fn run() -> Result<Infallible, End> {
     let plan = Plan::new(&order.traffic)?;
     let wanted = usize::try_from(order.connections).unwrap_or(usize::MAX);
     let acceptor = Acceptor::new(order.listen, wanted, order.send_buffer)?;
-    say(&Answer::Listening(acceptor.address()?))?;
+    say(&Said::Listening(acceptor.address()?))?;
     let mut loop_ = Loop {
         input,
         end_ns,
@@ -108,7 +108,7 @@ fn run() -> Result<Infallible, End> {
     loop_.rounds = Rounds::new(accepted.sockets)?;
     loop_.is_ready = true;
     let (begun_ns, done_ns) = (accepted.begun_ns, accepted.done_ns);
-    say(&Answer::Ready { begun_ns, done_ns })?;
+    say(&Said::Ready { begun_ns, done_ns })?;
     loop_.await_go()?;
     loop_.send(plan)
 }
@@ -155,7 +155,7 @@ impl Loop {
             acceptor.serve(monotonic_ns() + PROGRESS_NS)?;
             if told.replace(acceptor.answered()) != Some(acceptor.answered()) {
                 let answered = u32::try_from(acceptor.answered()).unwrap_or(u32::MAX);
-                say(&Answer::Connections(answered))?;
+                say(&Said::Connections(answered))?;
             }
             if self.take_command(0)? == Some(Command::Go) {
                 return Err(LimitError::Go("before all connections were there").into());
@@ -169,12 +169,16 @@ impl Loop {
         Ok(())
     }
 
-    /// Sends until the process is to end. A recording that is over leaves its connections open.
+    /// Sends until the process is to end. A recording that is over leaves its connections open, and nothing is made where
+    /// nobody is left to be sent to.
     fn send(&mut self, plan: Plan) -> Result<Infallible, End> {
         let origin_ns = monotonic_ns();
         match plan {
             Plan::Unpaced(mut burst) => loop {
                 let now_ns = self.glance()?;
+                if self.rounds.open() == 0 {
+                    break;
+                }
                 self.rounds.round(now_ns, burst.next(now_ns));
             },
             Plan::Paced(mut burst, hz) => {
@@ -242,21 +246,13 @@ impl Loop {
         match command {
             Command::Begin => {
                 self.rounds.begin();
-                say(&Answer::Done)?;
+                say(&Said::Done)?;
             }
-            Command::Go if self.is_ready => say(&Answer::Done)?,
+            Command::Go if self.is_ready => say(&Said::Done)?,
             Command::Go => {}
-            Command::Report => say(&Answer::Report(Box::new(self.rounds.report())))?,
+            Command::Report => say(&Said::Report(Box::new(self.rounds.report())))?,
             Command::End => return Err(End::Orderly),
         }
         Ok(Some(command))
     }
-}
-
-fn say(answer: &Answer<LimitReport>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    let mut output = io::stdout().lock();
-    output.write_all(&line)?;
-    output.flush()
 }

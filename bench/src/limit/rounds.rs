@@ -93,6 +93,11 @@ impl Rounds {
         self.sockets = kept;
     }
 
+    /// How many sockets are sent to.
+    pub(super) fn open(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// Counts from zero.
     pub(super) fn begin(&mut self) {
         self.counts = LimitReport::default();
