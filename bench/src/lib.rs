@@ -2,6 +2,7 @@
 //! from outside.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod control;
 pub mod fleet;
 pub mod limit;
