@@ -18,4 +18,10 @@ pub mod worker;
 
 mod connections;
 mod owner;
+mod shared;
 mod topics;
+
+/// The atomics that [`shared`] is written over.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+}
