@@ -143,10 +143,10 @@ impl<S: Socket> Connections<S> {
     /// Tells everybody what was counted in this turn.
     pub(super) fn publish_counts(&self) {
         let (counts, sent) = (self.counts(), self.fanout.sent());
-        WorkerCounters::set(&counts.connections, self.slab.len().into());
-        WorkerCounters::set(&counts.blocked, self.fanout.lagging().into());
-        WorkerCounters::set(&counts.deliveries, sent.frames);
-        WorkerCounters::set(&counts.bytes, sent.bytes);
+        counts.connections.set(self.slab.len().into());
+        counts.blocked.set(self.fanout.lagging().into());
+        counts.deliveries.set(sent.frames);
+        counts.bytes.set(sent.bytes);
     }
 
     /// Takes a connection that was accepted; gives the socket back when the table is full. With `retry_after_s` its
@@ -439,7 +439,7 @@ impl<S: Socket> Connections<S> {
     /// Counts the end of a connection, once. One that has no cause of ours was its peer's.
     fn count_end(&self, cause: Option<EndCause>) {
         let cause = cause.unwrap_or(EndCause::Peer);
-        WorkerCounters::add_one(&self.counts().ended[cause.index()]);
+        self.counts().ended[cause.index()].add_one();
     }
 
     fn forget(&mut self, id: u32) -> Option<Connection<S>> {

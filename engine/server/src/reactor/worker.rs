@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
-use super::counters::{Counters, WorkerCounters};
+use super::counters::Counters;
 use super::delivery::Stop;
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
@@ -238,7 +238,7 @@ impl Worker {
                         ErrorKind::ConnectionAborted | ErrorKind::Interrupted
                     ) => {}
                 Err(error) => {
-                    WorkerCounters::add_one(&self.connections.counts().refused);
+                    self.connections.counts().refused.add_one();
                     tracing::warn!(worker = self.index, %error, "cannot accept: raise the host's descriptor limit");
                     self.accept_again_at = self.now + ACCEPT_REST_TICKS;
                     return;
@@ -272,12 +272,12 @@ impl Worker {
         let id = match self.connections.insert(socket, retry_after_s) {
             Ok(id) => id,
             Err(mut socket) => {
-                WorkerCounters::add_one(&self.connections.counts().refused);
+                self.connections.counts().refused.add_one();
                 refuse(&mut socket, "this engine has as many connections as it may");
                 return;
             }
         };
-        WorkerCounters::add_one(&self.connections.counts().accepted);
+        self.connections.counts().accepted.add_one();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         let Some(socket) = self.connections.socket_mut(id) else {
