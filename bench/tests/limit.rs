@@ -9,6 +9,7 @@ use std::time::Duration;
 use depthcast_bench::clock::monotonic_ns;
 use depthcast_bench::limit::order::{LimitOrder, Traffic};
 use depthcast_bench::limit::{ACCEPT_ANSWER, Limit, REQUEST_KEY, ROLE};
+use depthcast_bench::probe::sends::{SendCounter, SendCounterError};
 use depthcast_wire::http::{parse_response, write_request};
 use depthcast_wire::ws::{Incoming, MessageReader, Role};
 
@@ -129,6 +130,15 @@ fn without_a_pause_the_counts_are_what_was_read() {
     };
     let mut limit = Limit::start(program(), &order(traffic)).unwrap();
     let mut streams = connected(&mut limit);
+    // Where the host lets us, the kernel counts the calls, too; where not, it is said what would help.
+    let mut counter = match SendCounter::attach(limit.id()) {
+        Ok(counter) => Some(counter),
+        Err(error) => {
+            assert!(!matches!(error, SendCounterError::Process(_)), "{error}");
+            eprintln!("not compared with the kernel's count: {error}");
+            None
+        }
+    };
     limit.go().unwrap();
     // Nobody reads: sooner or later all are given up, and then the counts stand still.
     let report = loop {
@@ -139,6 +149,12 @@ fn without_a_pause_the_counts_are_what_was_read() {
         std::thread::yield_now();
     };
     assert_eq!(report.refused, u64::from(CONNECTIONS));
+    if let Some(counter) = &mut counter {
+        let calls = counter.read().unwrap();
+        assert_eq!(calls.to_sockets(), report.sends);
+        assert_eq!(calls.sendto, report.sends);
+        assert!(calls.write >= 2, "answers, to standard output");
+    }
     limit.end();
     let mut bytes = 0;
     for stream in &mut streams {

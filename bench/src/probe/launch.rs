@@ -23,7 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use crate::clock::{monotonic_ns, timespec};
 use crate::control::confine::{self, ConfineError};
 
-/// The argument that gives a process of this program the role: what follows is the core or [`NO_CORE`], the program, and
+/// The argument that gives a process of this program the role: what follows is the core or `any`, the program, and
 /// its arguments.
 pub const ROLE: &str = "exec-process";
 
