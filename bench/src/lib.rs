@@ -8,3 +8,4 @@ pub mod fleet;
 pub mod limit;
 pub mod probe;
 pub mod recorded;
+pub mod run;
