@@ -23,11 +23,15 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(120);
 const SLACK: Duration = Duration::from_secs(300);
 /// The window in which send calls are counted: it is apart, since counting slows every call of every process.
 const CALLS_WINDOW: Duration = Duration::from_secs(3);
+/// Where in the time between two flushes a window begins and ends: late, when a flush has reached everybody, unless the
+/// server has no time left.
+const PHASE: f64 = 0.95;
 /// How often progress is shown.
 const STEP: Duration = Duration::from_millis(100);
 
 /// What is read from outside at one moment.
 struct Look {
+    taken: Instant,
     machine: MachineSample,
     server: ProcessSample,
 }
@@ -35,6 +39,7 @@ struct Look {
 impl Look {
     fn at(server: &Server) -> Result<Look, RunError> {
         Ok(Look {
+            taken: Instant::now(),
             machine: MachineSample::take()?,
             server: ProcessSample::of(server.id())?,
         })
@@ -54,10 +59,11 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     server.go()?;
     wait(load.warm_up, side, "warming up", progress);
 
+    let window = align(load, &mut fleet)?;
     fleet.begin()?;
     server.begin()?;
     let first = Look::at(&server)?;
-    wait(load.window, side, "measuring", progress);
+    wait(window.saturating_sub(first.taken.elapsed()), side, "measuring", progress);
     let last = Look::at(&server)?;
     let totals = fleet.report()?;
     let limit = server.report()?;
@@ -101,6 +107,22 @@ fn orders(load: &LoadOptions, server: &Server, side: &Side, lifetime_s: u32) -> 
         lifetime_s,
     };
     crate::fleet::orders(&template, load.connections)
+}
+
+/// Waits for the pause between two flushes, so that a window has whole flushes only; gives its length, in which there is a
+/// whole number of them. Where frames do not say when they were published, the window begins and ends anywhere.
+fn align(load: &LoadOptions, fleet: &mut Fleet) -> Result<Duration, RunError> {
+    let published_ns = fleet.report()?.report.published_ns;
+    if published_ns == 0 || load.rate == 0 {
+        return Ok(load.window);
+    }
+    let period_ns = 1_000_000_000 / u64::from(load.rate);
+    let since_ns = crate::clock::monotonic_ns().saturating_sub(published_ns);
+    let phase_ns = (period_ns as f64 * PHASE) as u64;
+    let wait_ns = (phase_ns + period_ns - since_ns % period_ns) % period_ns;
+    sleep(Duration::from_nanos(wait_ns));
+    let periods = (load.window.as_nanos() as u64 / period_ns).max(1);
+    Ok(Duration::from_nanos(periods * period_ns))
 }
 
 fn wait(time: Duration, side: &Side, what: &str, progress: &Progress) {
