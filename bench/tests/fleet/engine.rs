@@ -2,6 +2,7 @@
 
 use depthcast::config::Settings;
 use depthcast::engine::Engine;
+use depthcast::session::EndCause;
 use depthcast_bench::fleet::Fleet;
 use depthcast_bench::fleet::order::{FleetOrder, Format};
 
@@ -109,7 +110,7 @@ fn pings_are_answered_so_that_nobody_is_dropped() {
 }
 
 #[test]
-fn who_reads_nothing_is_closed_and_counted_and_the_others_are_not() {
+fn who_reads_nothing_is_evicted_and_the_others_are_not() {
     let engine = engine(Settings {
         lag_ms: Some(500),
         send_buffer: Some(4096),
@@ -120,16 +121,14 @@ fn who_reads_nothing_is_closed_and_counted_and_the_others_are_not() {
     let mut order = order(engine.address(), 100, &names, Format::Json);
     order.stalled_per_mille = 100;
     let mut fleet = open(&halves(&order)).unwrap();
-    let totals = totals_when(&mut fleet, |totals| {
-        totals.report.closed.values().sum::<u32>() == 10
+    let totals = totals_when(&mut fleet, |_| {
+        engine.counters().ended(EndCause::SlowConsumer) >= 10
     });
-    assert_eq!(
-        (totals.report.open, totals.report.stalled),
-        (90, 0),
-        "{:?}",
-        totals.report
-    );
-    assert_eq!(totals.report.first_fault, None);
+    let report = totals.report;
+    // An end that the kernel keeps back for want of a window is seen when that gives up.
+    assert_eq!(report.open - report.stalled, 90, "{report:?}");
+    assert_eq!(report.first_fault, None);
+    assert_eq!(engine.counters().ended(EndCause::SlowConsumer), 10);
     end(fleet);
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use depthcast_bench::fleet::connection::monotonic_ns;
-use depthcast_bench::fleet::order::Format;
+use depthcast_bench::fleet::order::{FleetOrder, Format};
 use depthcast_wire::ws::{Opcode, server_frame};
 
 use super::server::{SWITCHING, Server, read_to_end, send};
@@ -13,7 +13,15 @@ use super::{PATIENCE, is_there, open, order, start, totals_when};
 
 const NAMES: [&str; 1] = ["bench0@fixed"];
 
-fn failure(order: depthcast_bench::fleet::order::FleetOrder) -> String {
+/// Lets the first two connections take one stream each, and not the same.
+fn one_stream_each(order: &mut FleetOrder) {
+    order.streams.per_connection = 1;
+    while order.streams.of_connection(0) == order.streams.of_connection(1) {
+        order.streams.seed += 1;
+    }
+}
+
+fn failure(order: FleetOrder) -> String {
     let mut fleet = start(&[order]);
     let error = fleet.wait_open(PATIENCE, &mut |_| {}).unwrap_err();
     error.to_string()
@@ -141,15 +149,44 @@ fn what_is_no_frame_ends_its_connection_alone() {
         &["bench0@fixed", "bench1@fixed"],
         Format::Bench,
     );
-    order.streams.per_connection = 1;
-    // A seed that gives them one each.
-    while order.streams.of_connection(0) == order.streams.of_connection(1) {
-        order.streams.seed += 1;
-    }
+    one_stream_each(&mut order);
     let mut fleet = open(&[order]).unwrap();
     let totals = totals_when(&mut fleet, |totals| totals.report.open == 0);
     assert_eq!(totals.report.malformed, 1);
     assert_eq!(totals.report.closed, [(0, 1)].into());
+    fleet.end();
+    server.join();
+}
+
+#[test]
+fn the_end_of_a_connection_that_is_not_read_is_seen() {
+    let server = Server::start(2, |mut stream, head| {
+        send(&mut stream, SWITCHING.as_bytes());
+        if head.contains("bench0") {
+            // More than both ends hold, then a reset.
+            stream.set_nonblocking(true).unwrap();
+            let frame = server_frame(Opcode::Binary, &[0; 60_000]);
+            while std::io::Write::write(&mut stream, &frame).is_ok_and(|sent| sent == frame.len()) {}
+            socket2::SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        } else {
+            send(&mut stream, &server_frame(Opcode::Binary, &[0; 700]));
+            send(&mut stream, &server_frame(Opcode::Close, &[0x03, 0xf0]));
+        }
+    });
+    let mut order = order(
+        server.address,
+        2,
+        &["bench0@fixed", "bench1@fixed"],
+        Format::Bench,
+    );
+    one_stream_each(&mut order);
+    order.stalled_per_mille = 1000;
+    let mut fleet = open(&[order]).unwrap();
+    let totals = totals_when(&mut fleet, |totals| totals.report.open == 0);
+    assert_eq!(totals.report.closed, [(0, 1), (1008, 1)].into());
+    assert_eq!((totals.report.out_of_order, totals.report.first_fault), (0, None));
     fleet.end();
     server.join();
 }
