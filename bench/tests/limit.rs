@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use depthcast_bench::clock::monotonic_ns;
+use depthcast_bench::fleet::order::Format;
 use depthcast_bench::limit::order::{LimitOrder, Traffic};
 use depthcast_bench::limit::{ACCEPT_ANSWER, Limit, REQUEST_KEY, ROLE};
 use depthcast_bench::probe::sends::{SendCounter, SendCounterError};
@@ -167,6 +168,42 @@ fn without_a_pause_the_counts_are_what_was_read() {
 }
 
 #[test]
+fn a_recording_is_sent_as_it_was_received() {
+    let folder = std::env::var_os("DEPTHCAST_CAPTURES")
+        .expect("set DEPTHCAST_CAPTURES to the folder that holds spot_btcusdt_20240808.gz");
+    let mut order = order(Traffic::Recorded {
+        capture: Path::new(&folder).join("spot_btcusdt_20240808.gz"),
+        stream: "btcusdt@depth@100ms".into(),
+        format: Format::Json,
+    });
+    order.connections = 1;
+    let mut limit = Limit::start(program(), &order).unwrap();
+    let mut stream = connect(limit.address());
+    stream.read_exact(&mut [0; 129]).unwrap();
+    limit.wait_ready(PATIENCE, |_| {}).unwrap();
+    limit.go().unwrap();
+    let mut reader = MessageReader::new(Role::Client, 1 << 20);
+    let mut ids = Vec::new();
+    let mut bytes = [0; 4096];
+    while ids.len() < 5 {
+        let len = stream.read(&mut bytes).unwrap();
+        let mut rest = &bytes[..len];
+        while let Some(message) = reader.next(&mut rest).unwrap() {
+            let Incoming::Text(text) = message else {
+                panic!("{message:?}");
+            };
+            let event: serde_json::Value = serde_json::from_str(text).unwrap();
+            ids.push((event["U"].as_u64().unwrap(), event["u"].as_u64().unwrap()));
+        }
+    }
+    // The recording's snapshot has the id 50093239218, in the midst of the first event that continues it.
+    assert_eq!(ids[0], (50_093_239_208, 50_093_239_224));
+    assert!(ids.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1));
+    let report = limit.report().unwrap();
+    assert!(report.passes >= 5 && report.sends == report.passes, "{report:?}");
+}
+
+#[test]
 fn what_it_cannot_do_is_said() {
     let mut wrong = order(Traffic::Fixed {
         size: 4,
@@ -178,7 +215,7 @@ fn what_it_cannot_do_is_said() {
     wrong = order(Traffic::Recorded {
         capture: "/nonexistent".into(),
         stream: "btcusdt@depth@100ms".into(),
-        format: depthcast_bench::fleet::order::Format::Json,
+        format: Format::Json,
     });
     let error = Limit::start(program(), &wrong).unwrap_err().to_string();
     assert!(error.ends_with("there is no such file"), "{error}");
