@@ -217,8 +217,8 @@ impl LoadOptions {
         match (&self.feed, self.format) {
             (_, FormatOption::Bench) if self.rate == 0 => Err(OptionsError::NoRate),
             (_, FormatOption::Bench) => Ok(format!(
-                "bench:?streams={}&hz={}&size={}&burst={}",
-                self.streams, self.rate, self.size, self.frames
+                "bench:?streams={}&hz={}&size={}&burst={}&start={}",
+                self.streams, self.rate, self.size, self.frames, self.connections
             )),
             (Some(feed), _) if feed.starts_with("capture:") && !feed.contains("start=") => {
                 let joint = if feed.contains('?') { '&' } else { '?' };

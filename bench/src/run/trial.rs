@@ -63,7 +63,12 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     fleet.begin()?;
     server.begin()?;
     let first = Look::at(&server)?;
-    wait(window.saturating_sub(first.taken.elapsed()), side, "measuring", progress);
+    wait(
+        window.saturating_sub(first.taken.elapsed()),
+        side,
+        "measuring",
+        progress,
+    );
     let last = Look::at(&server)?;
     let totals = fleet.report()?;
     let limit = server.report()?;

@@ -27,6 +27,8 @@ const RATES: RangeInclusive<u32> = 1..=1_000;
 const SIZES: RangeInclusive<u32> = 16..=65_535;
 /// Frames of one stream at once taken.
 const BURSTS: RangeInclusive<u32> = 1..=1_024;
+/// Subscribers waited for taken: more than one machine has had.
+const STARTS: RangeInclusive<u32> = 0..=10_000_000;
 /// Bytes of one moment taken, over all streams: it is made at once, and a few of them wait.
 const MOMENT_BYTES_MAX: u64 = 16 << 20;
 
@@ -34,10 +36,10 @@ const MOMENT_BYTES_MAX: u64 = 16 << 20;
 /// would only fill memory.
 const MOMENTS_WAITING_MAX: usize = 4;
 
-/// How long the feed waits before it looks again whether the market thread has come on.
+/// How long the feed waits before it looks again at what it waits for.
 const WAIT: Duration = Duration::from_micros(200);
 
-/// What follows `bench:` in a feed's URL: `?streams=1&hz=10&size=128&burst=1`.
+/// What follows `bench:` in a feed's URL: `?streams=1&hz=10&size=128&burst=1&start=0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BenchOptions {
     /// How many streams: `bench0@fixed`, `bench1@fixed`, ... All emit at the same moments.
@@ -48,6 +50,8 @@ pub struct BenchOptions {
     pub size: u32,
     /// Frames of each stream at each moment.
     pub burst: u32,
+    /// It begins when there are so many subscribers.
+    pub start: u32,
 }
 
 impl Default for BenchOptions {
@@ -57,6 +61,7 @@ impl Default for BenchOptions {
             hz: 10,
             size: 128,
             burst: 1,
+            start: 0,
         }
     }
 }
@@ -70,7 +75,7 @@ pub enum BenchUrlError {
     )]
     Path(String),
     /// A key that bench feeds do not have.
-    #[error("a bench feed has no setting {0:?}; it has streams, hz, size and burst")]
+    #[error("a bench feed has no setting {0:?}; it has streams, hz, size, burst and start")]
     UnknownKey(String),
     /// A key given more than once.
     #[error("the bench feed's {0} is given twice")]
@@ -108,6 +113,7 @@ impl BenchOptions {
                 "hz" => (&mut options.hz, RATES),
                 "size" => (&mut options.size, SIZES),
                 "burst" => (&mut options.burst, BURSTS),
+                "start" => (&mut options.start, STARTS),
                 _ => return Err(BenchUrlError::UnknownKey(key.into())),
             };
             if given.contains(&key) {
@@ -139,8 +145,13 @@ impl fmt::Display for BenchOptions {
             hz,
             size,
             burst,
+            start,
         } = self;
-        write!(f, "bench:?streams={streams}&hz={hz}&size={size}&burst={burst}")
+        write!(f, "bench:?streams={streams}&hz={hz}&size={size}&burst={burst}")?;
+        match start {
+            0 => Ok(()),
+            start => write!(f, "&start={start}"),
+        }
     }
 }
 
@@ -177,6 +188,9 @@ impl BenchFeed {
 
     fn emit(&self, links: &FeedLinks) -> Result<(), MarketEnded> {
         links.begin_epoch(epoch_now(), self.symbols(), Beginning::AtStart)?;
+        while links.counters.subscribers.get() < self.options.start as usize && !links.is_stopped() {
+            std::thread::sleep(WAIT);
+        }
         let begun_ns = clock::monotonic_ns();
         for moment in 0.. {
             let due_ns = begun_ns + moment * 1_000_000_000 / u64::from(self.options.hz);
@@ -238,7 +252,7 @@ mod tests {
     #[test]
     fn settings_are_read_and_told_alike() {
         assert_eq!(BenchOptions::parse(""), Ok(BenchOptions::default()));
-        let text = "bench:?streams=1000&hz=100&size=64&burst=2";
+        let text = "bench:?streams=1000&hz=100&size=64&burst=2&start=5";
         let options = BenchOptions::parse(&text["bench:".len()..]).unwrap();
         assert_eq!(
             (options.streams, options.hz, options.size, options.burst),
@@ -251,7 +265,7 @@ mod tests {
     fn refusals_say_what_is_right() {
         for (text, reason) in [
             ("//x?hz=1", "a bench feed has no name or path"),
-            ("?rate=1", "it has streams, hz, size and burst"),
+            ("?rate=1", "it has streams, hz, size, burst and start"),
             ("?hz=1&hz=2", "hz is given twice"),
             ("?hz=0", "hz is \"0\"; it takes a whole number from 1 to 1000"),
             (
