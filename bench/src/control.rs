@@ -3,6 +3,7 @@
 //! run leaves a process behind.
 
 mod child;
+pub mod confine;
 pub mod process;
 
 pub use child::{Child, ChildError};

@@ -6,13 +6,11 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use rustix::process::{
-    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::process::getppid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::confine::{self, ConfineError};
 use super::{Answer, Command};
 
 /// Commands that may wait: the bench gives one at a time, and End may come behind it. Past it the reader waits.
@@ -34,6 +32,9 @@ pub enum ProcessError {
     #[error("no order came: {0}")]
     NoOrder(String),
     /// The host refuses what the order asks for.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
+    /// The host refuses anything else.
     #[error("{what}: {error}")]
     Host {
         /// What was tried.
@@ -47,10 +48,7 @@ pub enum ProcessError {
 /// kernel's hand.
 pub fn order<O: DeserializeOwned>() -> Result<O, ProcessError> {
     let parent = getppid();
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| ProcessError::Host {
-        what: "cannot ask to end with the parent".into(),
-        error: error.into(),
-    })?;
+    confine::end_with_parent()?;
     // A parent that died before the first line here shows as an ended input.
     if getppid() != parent {
         return Err(ProcessError::NoOrder("the parent has died".into()));
@@ -71,40 +69,20 @@ pub fn order<O: DeserializeOwned>() -> Result<O, ProcessError> {
 /// process ends after `lifetime`, whatever it is doing then. Call it before any thread is started.
 pub fn settle(core: Option<usize>, lifetime: Duration) -> Result<(), ProcessError> {
     if let Some(core) = core {
-        pin(core)?;
+        confine::stay_on_core(core)?;
     }
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let host = |what: &str, error| ProcessError::Host {
-        what: what.into(),
-        error,
-    };
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|error| host("cannot raise the limit of descriptors", error.into()))?;
+    confine::raise_descriptor_limit()?;
     std::thread::Builder::new()
         .name("lifetime".into())
         .spawn(move || {
             std::thread::sleep(lifetime);
             std::process::exit(EXIT_LIFETIME);
         })
-        .map_err(|error| host("cannot start a thread", error))?;
+        .map_err(|error| ProcessError::Host {
+            what: "cannot start a thread".into(),
+            error,
+        })?;
     Ok(())
-}
-
-fn pin(core: usize) -> Result<(), ProcessError> {
-    let host = |error| ProcessError::Host {
-        what: format!("cannot stay on core {core}"),
-        error,
-    };
-    if core >= CpuSet::MAX_CPU {
-        return Err(host(io::ErrorKind::InvalidInput.into()));
-    }
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores).map_err(|error| host(error.into()))
 }
 
 /// The commands that come on standard input, read by a thread of its own; `wake` is called behind each. When the input

@@ -80,6 +80,8 @@ pub struct Counts {
     pub closed: BTreeMap<u16, u32>,
     /// Broken frames, ever.
     pub malformed: u64,
+    /// When the newest frame was published, ever.
+    pub published_ns: u64,
     /// What went wrong first.
     pub first_fault: Option<String>,
     latency: Histogram<u64>,
@@ -98,6 +100,7 @@ impl Default for Counts {
             book_gaps: 0,
             closed: BTreeMap::new(),
             malformed: 0,
+            published_ns: 0,
             first_fault: None,
             latency: latencies(),
         }
@@ -111,6 +114,7 @@ impl Counts {
             closed: std::mem::take(&mut self.closed),
             malformed: self.malformed,
             book_gaps: self.book_gaps,
+            published_ns: self.published_ns,
             first_fault: self.first_fault.take(),
             ..Counts::default()
         };
@@ -141,6 +145,7 @@ impl Counts {
             out_of_order: self.out_of_order,
             book_events: self.book_events,
             book_gaps: self.book_gaps,
+            published_ns: self.published_ns,
             first_fault: self.first_fault.clone(),
             latency,
             ..FleetReport::default()
@@ -239,6 +244,7 @@ impl<'c> Timed<'c> {
         if frames > 0 {
             let latency_ns = self.received_ns.saturating_sub(published_ns).min(LATENCY_MAX_NS);
             self.counts.latency.saturating_record_n(latency_ns, frames);
+            self.counts.published_ns = self.counts.published_ns.max(published_ns);
         }
     }
 }

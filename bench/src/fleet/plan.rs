@@ -11,7 +11,7 @@ use super::order::{CONNECTIONS_PER_PROCESS_MAX, FleetOrder, Format, StreamPlan};
 
 /// Connections that share a source address: little more than half of the 28,232 ports that the kernel has for them, so
 /// that it finds a free one at once.
-const CONNECTIONS_PER_SOURCE: u32 = 16_000;
+pub const CONNECTIONS_PER_SOURCE: u32 = 16_000;
 
 /// Source addresses are taken from 127.1.0.0/16 on, each third and fourth number from 1 to 250.
 const SOURCES_PER_NUMBER: u32 = 250;

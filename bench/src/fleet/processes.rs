@@ -210,6 +210,7 @@ impl FleetTotals {
         sum.book_events += part.book_events;
         sum.books += part.books;
         sum.book_gaps += part.book_gaps;
+        sum.published_ns = sum.published_ns.max(part.published_ns);
         sum.first_fault = sum.first_fault.take().or(part.first_fault);
         if let Some(latency) = &part.latency {
             let latency = decode_histogram(latency)?;

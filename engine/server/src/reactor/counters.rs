@@ -4,15 +4,16 @@
 //! What workers count while they deliver is each worker's own, on cache lines that no other thread writes: the hot path
 //! shares nothing, and whoever wants a sum makes it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::shared::{OwnCount, SubscriberCount};
 use crate::session::EndCause;
 
 /// What the engine counts while it runs.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections that are subscribed to something. A replay with `start=N` waits for it.
-    pub subscribers: AtomicUsize,
+    pub(super) subscribers: SubscriberCount,
     /// Subscriptions to symbols that the feed does not have.
     pub unknown_symbols: AtomicU64,
     /// Connections of addresses that were not counted because the table of addresses was full.
@@ -29,31 +30,19 @@ pub struct Counters {
 #[repr(align(128))]
 pub struct WorkerCounters {
     /// Connections it has now.
-    pub(super) connections: AtomicU64,
+    pub(super) connections: OwnCount,
     /// Connections whose socket was full and that have not caught up since.
-    pub(super) blocked: AtomicU64,
+    pub(super) blocked: OwnCount,
     /// Whole frames that sockets took.
-    pub(super) deliveries: AtomicU64,
+    pub(super) deliveries: OwnCount,
     /// Bytes that sockets took.
-    pub(super) bytes: AtomicU64,
+    pub(super) bytes: OwnCount,
     /// Connections accepted.
-    pub(super) accepted: AtomicU64,
+    pub(super) accepted: OwnCount,
     /// Connections refused because its table was full or the host had no descriptor left.
-    pub(super) refused: AtomicU64,
+    pub(super) refused: OwnCount,
     /// Connections that came to their end, by cause.
-    pub(super) ended: [AtomicU64; EndCause::ALL.len()],
-}
-
-impl WorkerCounters {
-    /// Adds one. Only the worker itself may: without another writer no atomic addition is needed.
-    pub(super) fn add_one(counter: &AtomicU64) {
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// Puts in a count that the worker keeps elsewhere.
-    pub(super) fn set(counter: &AtomicU64, count: u64) {
-        counter.store(count, Ordering::Relaxed);
-    }
+    pub(super) ended: [OwnCount; EndCause::ALL.len()],
 }
 
 /// All counts at about one moment, those of the workers summed.
@@ -109,7 +98,7 @@ impl Counters {
     pub fn totals(&self) -> Totals {
         Totals {
             connections: self.sum(|worker| &worker.connections),
-            subscribers: self.subscribers.load(Ordering::Relaxed) as u64,
+            subscribers: self.subscribers.get() as u64,
             blocked: self.sum(|worker| &worker.blocked),
             deliveries: self.sum(|worker| &worker.deliveries),
             bytes: self.sum(|worker| &worker.bytes),
@@ -121,11 +110,8 @@ impl Counters {
         }
     }
 
-    fn sum(&self, of: impl Fn(&WorkerCounters) -> &AtomicU64) -> u64 {
-        self.workers
-            .iter()
-            .map(|worker| of(worker).load(Ordering::Relaxed))
-            .sum()
+    fn sum(&self, of: impl Fn(&WorkerCounters) -> &OwnCount) -> u64 {
+        self.workers.iter().map(|worker| of(worker).get()).sum()
     }
 }
 
@@ -139,11 +125,11 @@ mod tests {
         for (index, count) in [(0, 5), (1, 7), (2, 11)] {
             let worker = counters.worker(index);
             assert_eq!(std::ptr::from_ref(worker).addr() % 128, 0);
-            WorkerCounters::set(&worker.deliveries, count);
-            WorkerCounters::set(&worker.blocked, 1);
-            WorkerCounters::add_one(&worker.ended[EndCause::Life.index()]);
+            worker.deliveries.set(count);
+            worker.blocked.set(1);
+            worker.ended[EndCause::Life.index()].add_one();
         }
-        WorkerCounters::add_one(&counters.worker(1).ended[EndCause::SlowConsumer.index()]);
+        counters.worker(1).ended[EndCause::SlowConsumer.index()].add_one();
         Counters::bump(&counters.depth_events);
         let totals = counters.totals();
         assert_eq!(

@@ -2,10 +2,11 @@
 //! poll is woken once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use mio::Waker;
+
+use super::shared::WakeFlag;
 
 /// Messages that wait for one worker at most. A batch holds what one burst of the feed made; at 100 ticks a second this
 /// is seconds of them, past which the worker is overloaded and the sender must wait or merge.
@@ -16,15 +17,14 @@ pub const MAILBOX_MAX: usize = 512;
 pub struct Mailbox<T> {
     sender: Sender<T>,
     waker: Arc<Waker>,
-    /// A wake-up is on its way, or the worker is looking already.
-    awake: Arc<AtomicBool>,
+    flag: Arc<WakeFlag>,
 }
 
 /// The worker's side.
 #[derive(Debug)]
 pub struct Inbox<T> {
     receiver: Receiver<T>,
-    awake: Arc<AtomicBool>,
+    flag: Arc<WakeFlag>,
     /// Kept for as long as the worker may sleep: a wake-up goes down with its waker, and the last sender may be gone
     /// before the worker has seen it.
     _waker: Arc<Waker>,
@@ -47,17 +47,17 @@ pub enum Refused<T> {
 /// A mailbox of [`MAILBOX_MAX`] messages whose receiver is woken by `waker`.
 pub fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Inbox<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
-    let awake = Arc::new(AtomicBool::new(false));
+    let flag = Arc::new(WakeFlag::default());
     let waker = Arc::new(waker);
     (
         Mailbox {
             sender,
             waker: waker.clone(),
-            awake: awake.clone(),
+            flag: flag.clone(),
         },
         Inbox {
             receiver,
-            awake,
+            flag,
             _waker: waker,
         },
     )
@@ -68,7 +68,7 @@ impl<T> Clone for Mailbox<T> {
         Mailbox {
             sender: self.sender.clone(),
             waker: self.waker.clone(),
-            awake: self.awake.clone(),
+            flag: self.flag.clone(),
         }
     }
 }
@@ -92,18 +92,17 @@ impl<T> Mailbox<T> {
     /// Wakes the worker unless somebody did already. To be called after a message was put in, so that a worker that is
     /// woken, or was looking already, finds it.
     fn wake(&self) -> Result<(), WorkerEnded> {
-        if self.awake.swap(true, Ordering::AcqRel) {
-            return Ok(());
+        if self.flag.raise() {
+            self.waker.wake().map_err(|_| WorkerEnded)?;
         }
-        self.waker.wake().map_err(|_| WorkerEnded)
+        Ok(())
     }
 }
 
 impl<T> Inbox<T> {
     /// Call on a wake-up, before taking: a message that comes after this wakes again.
     pub fn acknowledge(&self) {
-        // Acquire pairs with the sender's release: what was put in before its swap is seen by the takes that follow.
-        self.awake.swap(false, Ordering::AcqRel);
+        self.flag.acknowledge();
     }
 
     /// The next message, if one waits.

@@ -17,5 +17,13 @@ pub mod messages;
 pub mod worker;
 
 mod connections;
+mod delivery;
 mod owner;
+mod shared;
+mod socket;
 mod topics;
+
+/// The atomics that [`shared`] is written over.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+}

@@ -1,7 +1,6 @@
 //! What a session may do with its connection: queue bytes, set its streams, give it up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use depthcast_wire::stream::{StreamKind, StreamName};
@@ -198,9 +197,10 @@ impl Owner<'_> {
 /// Counts a connection as a subscriber while it has streams.
 pub(super) fn count_subscriber(counted: &mut bool, has_streams: bool, counters: &Counters) {
     match (std::mem::replace(counted, has_streams), has_streams) {
-        // Release pairs with the feed's acquire: what this worker asked of the market thread comes before the count.
-        (false, true) => counters.subscribers.fetch_add(1, Ordering::Release),
-        (true, false) => counters.subscribers.fetch_sub(1, Ordering::Relaxed),
-        _ => 0,
-    };
+        // A feed that waits for subscribers goes by this: the market thread has been asked for them by now, as far as its
+        // mailbox had room.
+        (false, true) => counters.subscribers.join(),
+        (true, false) => counters.subscribers.leave(),
+        _ => {}
+    }
 }

@@ -252,13 +252,7 @@ fn connections_that_go_away_in_the_middle_leave_nothing_behind() {
     }
     market.assert_unharmed();
     let until = Instant::now() + Duration::from_secs(5);
-    while market
-        .engine
-        .counters()
-        .subscribers
-        .load(std::sync::atomic::Ordering::Relaxed)
-        > 1
-    {
+    while market.engine.counters().totals().subscribers > 1 {
         assert!(
             Instant::now() < until,
             "those who have gone still count as subscribers"

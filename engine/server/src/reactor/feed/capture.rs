@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use depthcast_feed_sim::capture::{CaptureHead, Finish, Next, Record, Replay};
@@ -78,9 +77,8 @@ impl Player {
                 }
                 Ok(Next::AwaitSubscribers(_)) => {
                     std::thread::sleep(SLEEP_MAX);
-                    // Acquire pairs with the workers' release: what they asked of the market thread before they counted
-                    // a subscriber comes before the first record.
-                    let subscribers = self.links.counters.subscribers.load(Ordering::Acquire);
+                    // What its subscribers have asked of the market thread comes before the first record.
+                    let subscribers = self.links.counters.subscribers.get();
                     self.replay
                         .note_subscribers(u32::try_from(subscribers).unwrap_or(u32::MAX));
                 }

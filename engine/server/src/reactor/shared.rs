@@ -1,0 +1,81 @@
+//! The atomics by which threads meet without a lock, each with its memory orderings and what they are for.
+//!
+//! They are written over whatever atomics the module beside them, `sync`, names: the engine's are the standard library's,
+//! and `tests/interleavings.rs` compiles this file over loom's, to run every interleaving of the threads that use it.
+
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// Whether a receiver that sleeps while it has no messages has been woken already. However many messages wait, it is
+/// woken once between two acknowledgements.
+#[derive(Debug, Default)]
+pub(crate) struct WakeFlag {
+    /// A wake-up is on its way, or the receiver is looking already.
+    is_raised: AtomicBool,
+}
+
+impl WakeFlag {
+    /// Call after a message was put in. Whether the receiver has to be woken for it; if not, it was, and will find the
+    /// message.
+    #[must_use]
+    pub(crate) fn raise(&self) -> bool {
+        // Release pairs with the receiver's acquire. A swap continues the releases before it, so the receiver sees what
+        // all have put in who found the flag raised. Acquire pairs with its release: who finds the flag lowered wakes
+        // after the wake-up that was acknowledged, and not into it.
+        !self.is_raised.swap(true, Ordering::AcqRel)
+    }
+
+    /// Call when woken, before the messages are taken: one that comes after this wakes again.
+    pub(crate) fn acknowledge(&self) {
+        // A store would not do: it would not acquire what the senders released.
+        self.is_raised.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// Connections that are subscribed to something, as all workers count them.
+#[derive(Debug, Default)]
+pub(crate) struct SubscriberCount {
+    count: AtomicUsize,
+}
+
+impl SubscriberCount {
+    /// Counts one more. What it needs of other threads must have been asked for before.
+    pub(crate) fn join(&self) {
+        // Release pairs with the reader's acquire: what was asked for comes before the count.
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts one less.
+    pub(crate) fn leave(&self) {
+        // It orders nothing of its own, and continues the releases of those that joined before.
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many there are. What any of them asked for before it was counted was asked for before this.
+    pub(crate) fn get(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+}
+
+/// A count that one thread alone writes and any thread reads. It orders nothing: readers see each count as it was at some
+/// moment, and never an older one after it.
+#[derive(Debug, Default)]
+pub(crate) struct OwnCount {
+    count: AtomicU64,
+}
+
+impl OwnCount {
+    /// Adds one. Only its one writer may: without another no atomic addition is needed.
+    pub(crate) fn add_one(&self) {
+        self.set(self.count.load(Ordering::Relaxed) + 1);
+    }
+
+    /// Puts in a count that its one writer keeps elsewhere.
+    pub(crate) fn set(&self, count: u64) {
+        self.count.store(count, Ordering::Relaxed);
+    }
+
+    /// The count.
+    pub(crate) fn get(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
