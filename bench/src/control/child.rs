@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::process::EXIT_LIFETIME;
 use super::{Answer, Command};
 
 /// Answers that may wait to be taken: a minute of those that tell how many connections are open. Past it the child waits
@@ -252,7 +253,10 @@ impl<R: DeserializeOwned + Send + 'static> Child<R> {
     /// Its output is closed, so it has ended or is about to.
     fn ended(&mut self) -> ChildError {
         self.await_end();
-        let status = self.status.map(|status| status.to_string());
+        let status = self.status.map(|status| match status.code() {
+            Some(EXIT_LIFETIME) => "its time was up".into(),
+            _ => status.to_string(),
+        });
         ChildError::Ended {
             child: self.name.clone(),
             status: status.unwrap_or_else(|| "killed".into()),
@@ -341,11 +345,11 @@ mod tests {
         let error = child.report(PATIENCE).unwrap_err();
         assert_eq!(error.to_string(), "the shell gave no report, but \"hello\"");
 
-        let mut child = shell("read n; exit 3");
+        let mut child = shell("read n; exit 4");
         let error = child.done(PATIENCE).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the shell ended before it was told to (exit status: 3)"
+            "the shell ended before it was told to (exit status: 4)"
         );
         let error = child.send(Command::Go).unwrap_err();
         assert!(matches!(error, ChildError::Send { .. }), "{error}");

@@ -23,7 +23,7 @@ const LINE_BYTES_MAX: u64 = 1 << 18;
 const EXIT_FAILED: u8 = 1;
 
 /// The exit code of a child whose time was up.
-const EXIT_LIFETIME: i32 = 3;
+pub(super) const EXIT_LIFETIME: i32 = 3;
 
 /// Why a child could not begin.
 #[derive(Debug, thiserror::Error)]

@@ -137,11 +137,6 @@ impl Scanner {
         Ok(())
     }
 
-    /// Whether the last byte that came ended a frame.
-    pub fn is_between_frames(&self) -> bool {
-        self.stage == Stage::Header && self.held_len == 0
-    }
-
     /// Goes on in a header or payload that did not come in one piece; gives what of `input` is behind its frame.
     fn resume<'i, S: Sink>(&mut self, input: &'i [u8], sink: &mut S) -> Result<&'i [u8], WsError> {
         let mut rest = input;

@@ -9,8 +9,12 @@ use depthcast_bench::fleet::order::{FleetOrder, Format};
 use super::{is_there, open, order, totals_when};
 
 fn engine(settings: Settings) -> Engine {
+    engine_of("sim:?symbols=3&rate=200&seed=5", settings)
+}
+
+fn engine_of(feed: &str, settings: Settings) -> Engine {
     let settings = Settings {
-        feed: vec!["sim:?symbols=3&rate=200&seed=5".into()],
+        feed: vec![feed.into()],
         listen: Some("127.0.0.1:0".into()),
         workers: Some(2),
         ..settings
@@ -84,6 +88,29 @@ fn all_books_of_both_formats_keep_in_step() {
             assert!(totals.latency.is_none());
             end(fleet);
         }
+    }
+}
+
+#[test]
+fn no_frame_of_the_bench_feed_is_lost_or_untimed() {
+    let engine = engine_of("bench:?streams=6&hz=50&size=64&burst=3", Settings::default());
+    let names: Vec<String> = (0..6).map(|stream| format!("bench{stream}@fixed")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for per_connection in [1, 4, 6] {
+        let mut order = order(engine.address(), 40, &names, Format::Bench);
+        order.streams.per_connection = per_connection;
+        let mut fleet = open(&halves(&order)).unwrap();
+        fleet.begin().unwrap();
+        let totals = totals_when(&mut fleet, |totals| totals.report.frames > 5000);
+        let report = &totals.report;
+        assert_eq!(
+            (report.out_of_order, report.malformed, report.open),
+            (0, 0, 40),
+            "{report:?}"
+        );
+        assert_eq!(report.first_fault, None);
+        assert_eq!(totals.latency.unwrap().len(), report.frames);
+        end(fleet);
     }
 }
 

@@ -206,5 +206,8 @@ fn a_process_ends_with_its_input_and_with_its_time() {
     let mut brief = order(silent.local_addr().unwrap(), 1, &NAMES, Format::Bench);
     brief.lifetime_s = 1;
     let error = failure(brief);
-    assert!(error.contains("ended before it was told to"), "{error}");
+    assert_eq!(
+        error,
+        "fleet process 0 ended before it was told to (its time was up)"
+    );
 }
