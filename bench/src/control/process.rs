@@ -86,7 +86,8 @@ pub fn settle(core: Option<usize>, lifetime: Duration) -> Result<(), ProcessErro
 }
 
 /// The commands that come on standard input, read by a thread of its own; `wake` is called behind each. When the input
-/// ends, or has something else, that is [`Command::End`].
+/// ends, or has something else, that is [`Command::End`], and `wake` is dropped: what it wakes by has to be held elsewhere,
+/// too, or the last call may be lost.
 pub fn commands(wake: impl Fn() + Send + 'static) -> Result<Receiver<Command>, ProcessError> {
     let (given, commands) = sync_channel(COMMANDS_WAITING_MAX);
     std::thread::Builder::new()

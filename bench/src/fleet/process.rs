@@ -42,12 +42,16 @@ fn run() -> Result<(), String> {
         .map_err(|error| text(&error))?;
     let poll = Poll::new().map_err(|error| text(&error))?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(|error| text(&error))?);
+    let reader_waker = waker.clone();
     let commands = process::commands(move || {
         // A poll that is gone needs no waking.
-        let _ = waker.wake();
+        let _ = reader_waker.wake();
     })
     .map_err(|error| text(&error))?;
-    FleetProcess::new(order, poll, commands).run()
+    let outcome = FleetProcess::new(order, poll, commands).run();
+    // Held until here: the reader's ends with its last command, and a waker that is closed takes its unseen call with it.
+    drop(waker);
+    outcome
 }
 
 /// What the process has.
