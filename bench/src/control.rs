@@ -2,6 +2,12 @@
 //! their standard output. A child whose input ends ends too, and so does one whose parent dies or whose time is up: no
 //! run leaves a process behind.
 
+mod child;
+pub mod confine;
+pub mod process;
+
+pub use child::{Child, ChildError};
+
 use serde::{Deserialize, Serialize};
 
 /// From the bench to a fleet process or to the bare loop, after its order. Each is answered, but for `End`.

@@ -2,8 +2,10 @@
 //! from outside.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod control;
 pub mod fleet;
 pub mod limit;
 pub mod probe;
 pub mod recorded;
+pub mod run;

@@ -1,3 +1,21 @@
 //! The load fleet: processes that open connections, read everything and check it.
+//!
+//! - [`order`]: what a process is told and what it answers; [`plan`]: what follows from that for each connection;
+//! - [`processes`]: all of them, as the bench has them;
+//! - [`process`]: the loop of one; [`opening`] and [`connection`]: the life of a connection;
+//! - [`scan`]: frames; [`sequence`]: their numbers; [`books`]: what they say; [`counts`]: what is counted.
 
+pub mod books;
+pub mod connection;
+pub mod counts;
+pub mod opening;
 pub mod order;
+pub mod plan;
+pub mod process;
+pub mod processes;
+pub mod scan;
+pub mod sequence;
+
+pub use plan::orders;
+pub use process::run_child;
+pub use processes::{Fleet, FleetError, FleetTotals, Opened};

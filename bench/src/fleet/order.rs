@@ -86,6 +86,8 @@ pub struct FleetReport {
     pub books: u32,
     /// See `books`.
     pub book_gaps: u64,
+    /// When the newest frame of the bench format was published, CLOCK_MONOTONIC ns; 0 before there was one.
+    pub published_ns: u64,
     /// What went wrong first, for people.
     pub first_fault: Option<String>,
     /// From publishing to receiving, nanoseconds, of every frame of the bench format: an HdrHistogram in its compressed

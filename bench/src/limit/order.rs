@@ -58,6 +58,10 @@ pub struct LimitReport {
     pub bytes: u64,
     /// Sends that found a socket full or took a part only: what was left is lost, and the connection is sent no more.
     pub refused: u64,
+    /// Sends to a peer that had gone: the connection is closed.
+    pub gone: u64,
+    /// Connections that are sent to.
+    pub open: u32,
     /// How long a round took, nanoseconds: an HdrHistogram in its compressed V2 encoding, base64.
     pub pass: Option<String>,
     /// Rounds that began later than they should have because the one before was still under way.

@@ -1,1 +1,17 @@
 //! What is read of a process and of the host from outside, by a program that is not being measured.
+//!
+//! - [`process`]: a process's CPU time and memory; [`sends`]: its calls that send;
+//! - [`machine`]: every core's time, TCP's counts and the kernel's memory;
+//! - [`host`]: what the host allows, looked at before a start; [`host_facts`]: the settings that say so;
+//! - [`launch`]: a program that is to be measured, on its core and never outliving the bench.
+
+pub mod host;
+pub mod host_facts;
+mod host_shortage;
+pub mod launch;
+pub mod machine;
+mod proc_files;
+pub mod process;
+pub mod sends;
+
+pub use proc_files::ProbeError;

@@ -19,7 +19,7 @@ use crate::os::net;
 use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
-    CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
+    BenchFeed, CaptureFeed, FEED_MESSAGES_MAX, FEED_NEWS_MAX, Feed, FeedEnd, FeedLinks, FeedNews, LinkFeed,
     LinkFeedError, SimFeed,
 };
 use crate::reactor::mailbox::Mailbox;
@@ -113,10 +113,11 @@ impl Engine {
         let mut mailboxes = Vec::new();
         let mut address = config.listen;
         for index in 0..config.workers {
-            let listener = net::listen(address, index == 0).map_err(|error| StartError::Listen {
-                address: config.listen,
-                error,
-            })?;
+            let listener =
+                net::listen(address, index == 0, config.send_buffer).map_err(|error| StartError::Listen {
+                    address: config.listen,
+                    error,
+                })?;
             // Port 0 is any free one: all workers share the one that the first was given.
             address = listener.local_addr()?;
             let (worker, mailbox) = Worker::new(index, listener, settings.clone(), links.clone())?;
@@ -257,6 +258,7 @@ fn open_feed(options: &FeedOptions) -> Result<Feed, StartError> {
             Feed::Capture(Box::new(CaptureFeed::new(replay)))
         }
         FeedOptions::Sim(sim) => Feed::Sim(Box::new(SimFeed::new(sim))),
+        FeedOptions::Bench(bench) => Feed::Bench(BenchFeed::new(bench)),
         FeedOptions::Links(addresses) => Feed::Link(Box::new(LinkFeed::open(addresses)?)),
     })
 }
@@ -323,7 +325,6 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             loopback: config.attempts_loopback,
         },
         connections_max: config.connections_per_worker,
-        send_buffer: config.send_buffer,
     }
 }
 

@@ -136,11 +136,13 @@ pub enum StreamKind {
     AggTrade,
     /// `!heartbeat`: that the engine is alive, and how far its feed has come. Of the whole market.
     Heartbeat,
+    /// `fixed`: frames of a fixed size that carry no market, for measuring the engine. Only the bench feed has them.
+    Fixed,
 }
 
 impl StreamKind {
     /// All kinds.
-    pub const ALL: [StreamKind; 9] = [
+    pub const ALL: [StreamKind; 10] = [
         StreamKind::Depth,
         StreamKind::PartialDepth(DepthLevels::Five),
         StreamKind::PartialDepth(DepthLevels::Ten),
@@ -150,6 +152,7 @@ impl StreamKind {
         StreamKind::Trade,
         StreamKind::AggTrade,
         StreamKind::Heartbeat,
+        StreamKind::Fixed,
     ];
 
     /// The stream type as names spell it, without what stands before it.
@@ -164,6 +167,7 @@ impl StreamKind {
             StreamKind::Trade => "trade",
             StreamKind::AggTrade => "aggTrade",
             StreamKind::Heartbeat => "heartbeat",
+            StreamKind::Fixed => "fixed",
         }
     }
 
@@ -177,7 +181,7 @@ impl StreamKind {
         matches!(self, StreamKind::Heartbeat)
     }
 
-    /// Whether SBE has a message for it; the others are JSON for everybody.
+    /// Whether it is binary for subscribers of SBE; the others are JSON for everybody.
     pub const fn has_sbe(self) -> bool {
         !matches!(self, StreamKind::AggTrade | StreamKind::Heartbeat)
     }
@@ -359,7 +363,8 @@ impl StreamName {
                 | StreamKind::BestBidAsk
                 | StreamKind::Trade
                 | StreamKind::AggTrade
-                | StreamKind::Heartbeat,
+                | StreamKind::Heartbeat
+                | StreamKind::Fixed,
             ) => None,
             (Some(cadence), _) => Some(cadence),
             (None, StreamKind::Depth) if sbe => Some(Cadence::Ms20),

@@ -5,12 +5,13 @@ use std::fmt;
 use depthcast_feed_sim::capture::{AtEnd, CaptureOptions, CaptureUrlError, Speed};
 use depthcast_feed_sim::sim::{SimOptions, SimUrlError};
 
+use crate::reactor::feed::{BenchOptions, BenchUrlError};
+
 /// The most feeds of one engine: an exchange has a few ways in.
 const FEEDS_MAX: usize = 8;
 
 /// The kinds of feed, for errors.
-const KINDS: &str =
-    "sim:?symbols=20&rate=10..100&seed=1, tcp://HOST:PORT or capture:PATH?speed=1&start=0&end=hold";
+const KINDS: &str = "sim:?symbols=20&rate=10..100&seed=1, tcp://HOST:PORT, capture:PATH?speed=1&start=0&end=hold or bench:?streams=1&hz=10&size=128&burst=1";
 
 /// Where the market comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub enum FeedOptions {
     Sim(SimOptions),
     /// Feed links, `HOST:PORT` each: ways to the same market, of which one is used at a time.
     Links(Vec<String>),
+    /// Frames of a fixed size, for measuring.
+    Bench(BenchOptions),
 }
 
 /// Why a feed's URL was refused. The fault is the configuration's.
@@ -35,6 +38,9 @@ pub enum FeedUrlError {
     /// A simulated exchange's settings.
     #[error("--feed: {0}")]
     Sim(#[from] SimUrlError),
+    /// A bench feed's settings.
+    #[error("--feed: {0}")]
+    Bench(#[from] BenchUrlError),
     /// A feed link's address.
     #[error("--feed {0:?}: a feed link is tcp://HOST:PORT and nothing else, as tcp://127.0.0.1:9700")]
     Link(String),
@@ -65,6 +71,8 @@ impl FeedOptions {
                 FeedOptions::Capture(CaptureOptions::parse(capture)?)
             } else if let Some(sim) = url.strip_prefix("sim:") {
                 FeedOptions::Sim(SimOptions::parse(sim)?)
+            } else if let Some(bench) = url.strip_prefix("bench:") {
+                FeedOptions::Bench(BenchOptions::parse(bench)?)
             } else {
                 return Err(FeedUrlError::Kind(url.clone()));
             };
@@ -108,6 +116,7 @@ impl fmt::Display for FeedOptions {
                     sim.symbols, sim.seed
                 )
             }
+            FeedOptions::Bench(bench) => write!(f, "frames for measuring, {bench}"),
             FeedOptions::Links(addresses) => {
                 let urls: Vec<String> = addresses
                     .iter()
@@ -180,6 +189,8 @@ mod tests {
             (&["sim:?rate=0"], "rate is \"0\"; it takes"),
             (&["sim:?symbols=0"], "symbols is \"0\"; it takes"),
             (&["capture:a?sped=1"], "sped"),
+            (&["bench:?size=10"], "size is \"10\"; it takes"),
+            (&["bench:?speed=1"], "a bench feed has no setting \"speed\""),
             (&["tcp://127.0.0.1"], "is tcp://HOST:PORT and nothing else"),
             (&["tcp://127.0.0.1:9700/x"], "is tcp://HOST:PORT and nothing else"),
             (

@@ -38,6 +38,9 @@ pub struct Settings {
     /// speed: recorded seconds per second, 0.01 to 10000, or max (as fast as its subscribers take it);
     /// start: wait for so many subscribers before the first frame;
     /// end: hold (stay, the market stands still), loop (start over as a new epoch) or exit.
+    ///
+    /// bench:?streams=1&hz=10&size=128&burst=1 is no market but frames of a fixed size, to measure the engine with:
+    /// streams bench0@fixed, bench1@fixed, ...; each emits burst frames of size bytes hz times a second.
     #[arg(long, value_name = "URL", verbatim_doc_comment)]
     #[serde(default, deserialize_with = "one_or_more")]
     pub feed: Vec<String>,

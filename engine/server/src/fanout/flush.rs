@@ -6,7 +6,10 @@
 
 use std::io::IoSlice;
 
-use super::group::List;
+use super::group::Group;
+use super::log::Log;
+use super::members::Member;
+use super::roster::List;
 use super::{EMPTY_GROUP, Fanout, FanoutEvent, GroupId, MemberId, Wire, WriteOutcome};
 
 /// Slices of one gathered write. The kernel takes 1,024; past a few dozen small frames the call's own price is spread
@@ -58,17 +61,18 @@ impl Fanout {
     pub fn flush(&mut self, wire: &mut impl Wire, visits: usize) -> usize {
         let mut visited = 0;
         while visited < visits {
-            let Some(&group) = self.ready.front() else { break };
-            let Some((id, moved)) = self.groups[group].take_next() else {
-                self.groups[group].leave_ready();
+            let Some(&id) = self.ready.front() else { break };
+            // One that was given up has nobody; its id may be another's by now, which is then here again if it is ready.
+            let group = self.groups.get_mut(id).filter(|group| group.is_ready());
+            let Some(member) = group.and_then(Group::next_to_visit) else {
+                if let Some(group) = self.groups.get_mut(id) {
+                    group.leave_ready();
+                }
                 self.ready.pop_front();
                 self.run.clear();
                 continue;
             };
-            if let Some(moved) = moved {
-                self.members[moved].place = 0;
-            }
-            self.visit(id, group, wire);
+            self.visit(member, id, wire);
             visited += 1;
         }
         // The next call begins with another group, so that one with endless work does not hold up the rest.
@@ -80,21 +84,28 @@ impl Fanout {
 
     /// Writes what the member is owed, once, and puts it into the list where it now belongs.
     fn visit(&mut self, id: MemberId, group: GroupId, wire: &mut impl Wire) {
-        let cursor = self.members[id].cursor;
-        let owed_alone = self.members[id].prefix.is_some();
-        let frames = self.groups[group].log().end() - cursor;
-        let (offered, outcome) = if !owed_alone && frames == 0 {
-            (0, WriteOutcome::Wrote(0))
-        } else if !owed_alone && frames > 1 && self.extend_run(group, cursor) {
+        let member = &self.members[id];
+        let cursor = member.cursor;
+        let log = self.groups[group].log();
+        let frames = log.end() - cursor;
+        let (offer, outcome) = if member.prefix.is_some() {
+            self.write_gathered(id, group, wire)
+        } else if frames == 0 {
+            (Offer::default(), WriteOutcome::Wrote(0))
+        } else if frames == 1 {
+            let frame = log.last();
+            (Offer::of(frame.len(), 1), wire.write(id, &[IoSlice::new(frame)]))
+        } else if self.extend_run(group, cursor) {
             let bytes = self.run.suffix(cursor).unwrap_or_default();
-            (bytes.len(), wire.write(id, &[IoSlice::new(bytes)]))
+            let offer = Offer::of(bytes.len(), self.run.end() - cursor);
+            (offer, wire.write(id, &[IoSlice::new(bytes)]))
         } else {
             self.write_gathered(id, group, wire)
         };
         match outcome {
-            WriteOutcome::Wrote(written) => self.settle(id, group, offered, written),
+            WriteOutcome::Wrote(written) => self.settle(id, group, offer, written),
             WriteOutcome::Failed => {
-                self.list(id, List::Blocked);
+                self.move_to(id, group, List::Blocked);
                 self.events.push(FanoutEvent::Failed(id));
             }
         }
@@ -102,20 +113,20 @@ impl Fanout {
 
     /// Makes the run reach from `cursor`, or from before it, as far towards the log's end as its bound allows. False
     /// when it is not worth it: nobody else wants it, or the run begins after `cursor` already.
-    fn extend_run(&mut self, group: GroupId, cursor: u64) -> bool {
-        let members = &self.groups[group];
-        if self.run.group != group || self.run.end() < cursor {
-            if !members.has_more_to_visit() {
+    fn extend_run(&mut self, id: GroupId, cursor: u64) -> bool {
+        let group = &self.groups[id];
+        if self.run.group != id || self.run.end() < cursor {
+            if !group.roster.has_pending() {
                 return false;
             }
             self.run.clear();
-            self.run.group = group;
+            self.run.group = id;
             self.run.start = cursor;
         }
         if cursor < self.run.start {
             return false;
         }
-        for frame in members.log().frames_from(self.run.end()) {
+        for frame in group.log().frames_from(self.run.end()) {
             if !self.run.bytes.is_empty() && self.run.bytes.len() + frame.len() > RUN_BYTES_MAX {
                 break;
             }
@@ -125,79 +136,57 @@ impl Fanout {
         self.run.end() > cursor
     }
 
-    fn write_gathered(&self, id: MemberId, group: GroupId, wire: &mut impl Wire) -> (usize, WriteOutcome) {
+    fn write_gathered(&self, id: MemberId, group: GroupId, wire: &mut impl Wire) -> (Offer, WriteOutcome) {
         let member = &self.members[id];
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (mut count, mut total) = (0, 0);
+        let (mut count, mut offer) = (0, Offer::default());
         let mut prefix_is_whole = true;
         if let Some(prefix) = &member.prefix {
-            (count, total) = prefix.gather(&mut slices);
-            prefix_is_whole = total == prefix.bytes();
+            (count, offer.bytes) = prefix.gather(&mut slices);
+            prefix_is_whole = offer.bytes == prefix.bytes();
         }
         if prefix_is_whole {
             let frames = self.groups[group].log().frames_from(member.cursor);
             for (slice, frame) in slices[count..].iter_mut().zip(frames) {
-                if total > RUN_BYTES_MAX {
+                if offer.bytes > RUN_BYTES_MAX {
                     break;
                 }
                 *slice = IoSlice::new(frame);
                 count += 1;
-                total += frame.len();
+                offer.frames += 1;
+                offer.bytes += frame.len();
             }
         }
-        (total, wire.write(id, &slices[..count]))
+        (offer, wire.write(id, &slices[..count]))
     }
 
-    /// Moves the member past the `written` of the `offered` bytes and puts it into the list where it now belongs.
-    fn settle(&mut self, id: MemberId, group: GroupId, offered: usize, written: usize) {
+    /// Moves the member past the `written` of the offered bytes and puts it into the list where it now belongs.
+    fn settle(&mut self, id: MemberId, group: GroupId, offer: Offer, written: usize) {
         let member = &mut self.members[id];
-        let mut left = written;
-        self.sent.bytes += written as u64;
-        if let Some(prefix) = &mut member.prefix {
-            let frames = prefix.frames();
-            left = prefix.consume(left);
-            self.sent.frames += (frames - prefix.frames()) as u64;
-            if prefix.is_empty() {
-                member.prefix = None;
-            }
-        }
         let log = self.groups[group].log_mut();
-        let mut cursor = member.cursor;
-        let mut torn = None;
-        for frame in log.frames_from(cursor) {
-            if left == 0 {
-                break;
-            }
-            cursor += 1;
-            if left < frame.len() {
-                torn = Some(frame.slice(left..));
-                break;
-            }
-            left -= frame.len();
+        let cursor = member.cursor;
+        self.sent.bytes += written as u64;
+        if written == offer.bytes && member.prefix.is_none() {
+            member.cursor += offer.frames;
+            self.sent.frames += offer.frames;
+        } else {
+            self.sent.frames += take_written(member, log, written);
         }
-        self.sent.frames += cursor - member.cursor;
-        if let Some(rest) = torn {
-            // It counts when its rest, which is in the prefix now, was taken.
-            self.sent.frames -= 1;
-            member.prefix.get_or_insert_default().push_due(rest);
-        }
-        log.advance(std::mem::replace(&mut member.cursor, cursor), cursor);
+        log.advance(cursor, member.cursor);
 
-        let is_drained = member.prefix.is_none() && cursor == log.end();
+        let is_drained = member.prefix.is_none() && member.cursor == log.end();
         if self.limits.lossless && member.is_lagging && written > 0 && !is_drained {
             self.events.push(FanoutEvent::Progressed(id));
         }
-        if written < offered {
+        if written < offer.bytes {
             if !std::mem::replace(&mut member.is_lagging, true) {
                 self.lagging += 1;
                 self.events.push(FanoutEvent::Blocked(id));
             }
-            self.list(id, List::Blocked);
-            return;
+            return self.move_to(id, group, List::Blocked);
         }
         if !is_drained {
-            self.list(id, List::Unfinished);
-            return;
+            return self.move_to(id, group, List::Unfinished);
         }
         if std::mem::take(&mut member.is_lagging) {
             self.lagging -= 1;
@@ -206,7 +195,64 @@ impl Fanout {
         if std::mem::take(&mut member.is_watched) {
             self.events.push(FanoutEvent::Drained(id));
         }
-        let visited = self.groups[group].visited();
-        self.list(id, visited);
+        self.move_to(id, group, List::Open);
     }
+
+    /// Puts a member that was visited into a list, where it is not in it already.
+    fn move_to(&mut self, id: MemberId, group: GroupId, list: List) {
+        if self.members[id].list != list {
+            let roster = &mut self.groups[group].roster;
+            roster.remove(id, &mut self.members);
+            roster.insert(id, list, &mut self.members);
+        }
+    }
+}
+
+/// What one write was given.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    /// All of it.
+    bytes: usize,
+    /// The frames of the log among it.
+    frames: u64,
+}
+
+impl Offer {
+    fn of(bytes: usize, frames: u64) -> Offer {
+        Offer { bytes, frames }
+    }
+}
+
+/// Moves a member past `written` bytes of its prefix and its log, frame by frame; the rest of a frame that was begun goes
+/// into the prefix. Gives how many frames are whole now.
+fn take_written(member: &mut Member, log: &Log, written: usize) -> u64 {
+    let mut left = written;
+    let mut whole = 0;
+    if let Some(prefix) = &mut member.prefix {
+        let frames = prefix.frames();
+        left = prefix.consume(left);
+        whole += (frames - prefix.frames()) as u64;
+        if prefix.is_empty() {
+            member.prefix = None;
+        }
+    }
+    let mut cursor = member.cursor;
+    for frame in log.frames_from(cursor) {
+        if left == 0 {
+            break;
+        }
+        cursor += 1;
+        if left < frame.len() {
+            // It counts when its rest, which is in the prefix now, was taken.
+            member
+                .prefix
+                .get_or_insert_default()
+                .push_due(frame.slice(left..));
+            break;
+        }
+        whole += 1;
+        left -= frame.len();
+    }
+    member.cursor = cursor;
+    whole
 }

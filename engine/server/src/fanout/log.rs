@@ -59,6 +59,11 @@ impl Log {
             .map(|entry| &entry.frame)
     }
 
+    /// The newest frame; empty when it holds none.
+    pub(super) fn last(&self) -> &[u8] {
+        self.entries.back().map_or(&[], |entry| &entry.frame)
+    }
+
     /// Places a new cursor at the end and gives its position.
     pub(super) fn park_at_end(&mut self) -> u64 {
         self.parked_at_end += 1;

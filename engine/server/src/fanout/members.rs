@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::group::{Group, List};
+use super::group::Group;
 use super::prefix::Prefix;
+use super::roster::List;
 use super::{EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, MemberId, TopicId};
 
 /// A connection as the fan-out sees it.
 #[derive(Debug, Default)]
 pub(super) struct Member {
     pub(super) group: GroupId,
-    /// Where it stands in its list.
+    /// Where it stands in its list; the group's roster keeps it true.
     pub(super) place: u32,
     /// The position in the group's log of the first frame it was not yet given; always between two frames.
     pub(super) cursor: u64,
@@ -126,7 +127,7 @@ impl Fanout {
     pub fn queue_first(&mut self, id: MemberId, first: Bytes) {
         debug_assert!(self.is_drained(id));
         self.members[id].prefix.get_or_insert_default().push_due(first);
-        self.relist_to_visit(id);
+        self.make_pending(id);
     }
 
     /// Forgets what the member is owed, except the rest of a frame that was begun and [`Fanout::queue_first`], takes its
@@ -146,7 +147,7 @@ impl Fanout {
     /// The member's socket takes bytes again.
     pub fn on_writable(&mut self, id: MemberId) {
         if self.is_member(id) && self.members[id].list == List::Blocked {
-            self.relist_to_visit(id);
+            self.make_pending(id);
         }
     }
 
@@ -163,7 +164,7 @@ impl Fanout {
         if prefix.is_empty() {
             member.prefix = None;
         } else if member.list != List::Blocked {
-            self.relist_to_visit(id);
+            self.make_pending(id);
         }
     }
 
@@ -196,7 +197,7 @@ impl Fanout {
 
     /// Gives up a group that nobody is in; its topics may fall idle with it.
     fn drop_if_empty(&mut self, id: GroupId) {
-        if id == EMPTY_GROUP || self.groups[id].has_members() {
+        if id == EMPTY_GROUP || !self.groups[id].roster.is_empty() {
             return;
         }
         let Some(group) = self.groups.remove(id) else {
@@ -215,19 +216,16 @@ impl Fanout {
         }
         // Its id may come again, and its successor's log counts from the same positions.
         self.forget_run_of(id);
-        self.ready.retain(|&ready| ready != id);
         self.over_retention.retain(|&over| over != id);
     }
 
-    /// Takes the member out of its group's list and log, and the group away if that empties it.
+    /// Takes the member out of its group's lists and log, and the group away if that empties it.
     fn leave(&mut self, id: MemberId) {
-        let (group, list, place, cursor) = {
-            let member = &self.members[id];
-            (member.group, member.list, member.place, member.cursor)
-        };
-        self.unlist(group, list, place);
-        self.groups[group].log_mut().unpark(cursor);
-        self.drop_if_empty(group);
+        let (id_of_group, cursor) = (self.members[id].group, self.members[id].cursor);
+        let group = &mut self.groups[id_of_group];
+        group.roster.remove(id, &mut self.members);
+        group.log_mut().unpark(cursor);
+        self.drop_if_empty(id_of_group);
     }
 
     /// Puts the member, which is in no list, into `group` with its cursor at the end of the log.
@@ -236,44 +234,26 @@ impl Fanout {
         let member = &mut self.members[id];
         member.group = group;
         member.cursor = cursor;
-        if member.list == List::Blocked && member.prefix.is_some() {
-            // The socket is still full, whichever group it belongs to.
-            self.list(id, List::Blocked);
-        } else if self.members[id].prefix.is_some() {
-            self.list_to_visit(id);
+        let owes = member.prefix.is_some();
+        // The socket is still full, whichever group it belongs to.
+        let list = if owes && member.list == List::Blocked {
+            List::Blocked
         } else {
-            let visited = self.groups[group].visited();
-            self.list(id, visited);
-        }
-    }
-
-    fn relist_to_visit(&mut self, id: MemberId) {
-        let (group, list, place) = {
-            let member = &self.members[id];
-            (member.group, member.list, member.place)
+            List::Open
         };
-        self.unlist(group, list, place);
-        self.list_to_visit(id);
-    }
-
-    fn list_to_visit(&mut self, id: MemberId) {
-        let group = self.members[id].group;
-        self.list(id, self.groups[group].to_visit());
-        if self.groups[group].make_ready() {
-            self.ready.push_back(group);
+        self.groups[group].roster.insert(id, list, &mut self.members);
+        if owes && list == List::Open {
+            self.make_pending(id);
         }
     }
 
-    /// Puts a member that is in no list into one.
-    pub(super) fn list(&mut self, id: MemberId, list: List) {
-        let member = &mut self.members[id];
-        member.list = list;
-        member.place = self.groups[member.group].push(list, id);
-    }
-
-    fn unlist(&mut self, group: GroupId, list: List, place: u32) {
-        if let Some(moved) = self.groups[group].remove(list, place) {
-            self.members[moved].place = place;
+    /// Has the member visited by the next flush.
+    fn make_pending(&mut self, id: MemberId) {
+        let id_of_group = self.members[id].group;
+        let group = &mut self.groups[id_of_group];
+        group.roster.make_pending(id, &mut self.members);
+        if group.make_ready() {
+            self.ready.push_back(id_of_group);
         }
     }
 }

@@ -10,6 +10,7 @@ mod group;
 mod log;
 mod members;
 mod prefix;
+mod roster;
 #[cfg(test)]
 mod tests;
 
@@ -114,7 +115,8 @@ pub struct Fanout {
     groups: Slab<Group>,
     group_by_topics: HashMap<Arc<[TopicId]>, GroupId>,
     members: Chunks<Member>,
-    /// Groups with a member to visit, each once ([`Group::is_ready`]).
+    /// Groups with a member to visit. Each is here once ([`Group::make_ready`]); one that was given up meanwhile stays until
+    /// its turn comes.
     ready: VecDeque<GroupId>,
     /// Groups whose log was over the retention when last looked at, each once ([`Group::is_over`]).
     over_retention: Vec<GroupId>,
@@ -242,7 +244,7 @@ impl Fanout {
     /// All members that receive `topic`.
     pub fn members_of(&self, topic: TopicId) -> Vec<MemberId> {
         let groups = self.topics.get(topic).into_iter().flat_map(|topic| &topic.groups);
-        groups.flat_map(|&(id, _)| self.groups[id].members()).collect()
+        groups.flat_map(|&(id, _)| self.groups[id].roster.all()).collect()
     }
 
     /// The topics a member receives, in ascending order.

@@ -30,3 +30,10 @@ pub fn wall_us() -> i64 {
         .and_then(|elapsed| i64::try_from(elapsed.as_micros()).ok())
         .unwrap_or(0)
 }
+
+/// The host's monotonic clock (CLOCK_MONOTONIC), nanoseconds: the same for all processes of one host.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // Neither part is ever negative: the clock counts from the host's start.
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}

@@ -13,9 +13,12 @@ const BACKLOG: i32 = 16_384;
 
 /// Binds one of several listeners on `address` (`SO_REUSEPORT`): the kernel spreads connections over them.
 ///
+/// What every subscriber's socket has is set here, once, since accepted sockets take it over from their listener: no Nagle
+/// delay, and a send buffer of `send_buffer` bytes where one is given (else the kernel's own sizing).
+///
 /// With `exclusive` the port must be free of *other* processes: a bind without `SO_REUSEPORT` is tried first, since
 /// with it a second engine of the same user would silently share the port and take half the connections.
-pub fn listen(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, exclusive: bool, send_buffer: Option<usize>) -> io::Result<TcpListener> {
     if exclusive && address.port() != 0 {
         let probe = socket(address)?;
         probe.set_reuse_address(true)?;
@@ -26,6 +29,10 @@ pub fn listen(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(bytes) = send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
@@ -33,17 +40,6 @@ pub fn listen(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
-}
-
-/// Sets what every subscriber's socket has: no Nagle delay, and a send buffer of `send_buffer` bytes where one is
-/// given (else the kernel's own sizing).
-pub fn set_subscriber_options(stream: &TcpStream, send_buffer: Option<usize>) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    socket.set_tcp_nodelay(true)?;
-    if let Some(bytes) = send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    Ok(())
 }
 
 /// Writes the slices in one call. `Ok(0)` means that the socket takes nothing now.
@@ -66,4 +62,21 @@ pub fn send(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize>
 pub fn reset_on_close(stream: &TcpStream) {
     // A socket that refuses has already failed, and then nothing of it is left to give up.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_take_over_what_their_listener_has() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), true, Some(20_000)).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // Connecting has returned, so the connection waits to be accepted.
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        // The kernel doubles what is asked for, for its own needs.
+        assert_eq!(accepted.send_buffer_size().unwrap(), 40_000);
+    }
 }

@@ -3,22 +3,20 @@
 mod sweep;
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, Read};
-use std::net::Shutdown;
+use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use depthcast_wire::ws::CloseCode;
-use mio::net::TcpStream;
 
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
 use super::owner::{Owner, count_subscriber};
+use super::socket::Socket;
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
-use crate::os::net;
 use crate::session::ending::Goodbye;
 use crate::session::{EndCause, Next, Session, SessionLimits, Turn};
 
@@ -31,8 +29,8 @@ const READ_TURN_BYTES: usize = 64 * 1024;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Connection {
-    socket: TcpStream,
+pub(super) struct Connection<S> {
+    socket: S,
     session: Session,
     /// Waits in the queue of connections to read.
     is_queued: bool,
@@ -54,8 +52,8 @@ pub(super) struct Connection {
 
 /// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
 #[derive(Debug)]
-pub(super) struct Connections {
-    slab: Slab<Connection>,
+pub(super) struct Connections<S> {
+    slab: Slab<Connection<S>>,
     pub(super) fanout: Fanout,
     pub(super) topics: Topics,
     joins: Joins,
@@ -70,7 +68,7 @@ pub(super) struct Connections {
     /// The number of the last round.
     sweeps: u32,
     /// Requests for the HTTP server, with their sockets.
-    handed_off: Vec<(TcpStream, Vec<u8>)>,
+    handed_off: Vec<(S, Vec<u8>)>,
     events: Vec<FanoutEvent>,
     read_buffer: Box<[u8]>,
     /// The time of this turn, in ticks.
@@ -80,21 +78,21 @@ pub(super) struct Connections {
 }
 
 /// The fan-out's way to the sockets.
-struct Sockets<'a>(&'a mut Slab<Connection>);
+struct Sockets<'a, S>(&'a mut Slab<Connection<S>>);
 
-impl Wire for Sockets<'_> {
+impl<S: Socket> Wire for Sockets<'_, S> {
     fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome {
         let Some(connection) = self.0.get_mut(member) else {
             return WriteOutcome::Failed;
         };
-        match net::send(&mut connection.socket, slices) {
+        match connection.socket.send(slices) {
             Ok(written) => WriteOutcome::Wrote(written),
             Err(_) => WriteOutcome::Failed,
         }
     }
 }
 
-impl Connections {
+impl<S: Socket> Connections<S> {
     pub(super) fn new(
         capacity: u32,
         fanout: Fanout,
@@ -102,7 +100,7 @@ impl Connections {
         limits: SessionLimits,
         counters: Arc<Counters>,
         worker: usize,
-    ) -> Connections {
+    ) -> Connections<S> {
         Connections {
             slab: Slab::new(capacity),
             fanout,
@@ -153,7 +151,7 @@ impl Connections {
 
     /// Takes a connection that was accepted; gives the socket back when the table is full. With `retry_after_s` its
     /// address has opened too many, and it is told so instead of served.
-    pub(super) fn insert(&mut self, socket: TcpStream, retry_after_s: Option<u32>) -> Result<u32, TcpStream> {
+    pub(super) fn insert(&mut self, socket: S, retry_after_s: Option<u32>) -> Result<u32, S> {
         let session = match retry_after_s {
             None => Session::new(self.now, &self.limits),
             Some(seconds) => Session::turned_away(self.now, seconds, &self.limits),
@@ -177,7 +175,7 @@ impl Connections {
     }
 
     /// The socket of a connection, for registering it.
-    pub(super) fn socket_mut(&mut self, id: u32) -> Option<&mut TcpStream> {
+    pub(super) fn socket_mut(&mut self, id: u32) -> Option<&mut S> {
         self.slab.get_mut(id).map(|connection| &mut connection.socket)
     }
 
@@ -213,7 +211,7 @@ impl Connections {
     }
 
     /// The requests that are the HTTP server's, which are no connections of this worker any more.
-    pub(super) fn take_handed_off(&mut self) -> Vec<(TcpStream, Vec<u8>)> {
+    pub(super) fn take_handed_off(&mut self) -> Vec<(S, Vec<u8>)> {
         std::mem::take(&mut self.handed_off)
     }
 
@@ -414,7 +412,7 @@ impl Connections {
         }
         // The peer gets our end of stream behind our last byte; its own is then awaited, up to the session's deadline.
         // Closing at once would turn into a reset where something of the peer's is unread, and destroy our last bytes.
-        if connection.is_at_end || connection.socket.shutdown(Shutdown::Write).is_err() {
+        if connection.is_at_end || connection.socket.shut_down_writing().is_err() {
             self.drop_connection(id);
         } else {
             connection.is_shut = true;
@@ -428,7 +426,7 @@ impl Connections {
             return;
         };
         if !self.fanout.is_drained(id) {
-            net::reset_on_close(&connection.socket);
+            connection.socket.reset_on_close();
         }
         let cause = connection.session.end_cause();
         tracing::debug!(connection = id, ?cause, "closed");
@@ -444,7 +442,7 @@ impl Connections {
         self.counts().ended[cause.index()].add_one();
     }
 
-    fn forget(&mut self, id: u32) -> Option<Connection> {
+    fn forget(&mut self, id: u32) -> Option<Connection<S>> {
         self.wheel.cancel(id);
         if self.joins.get(id).is_some() {
             self.with_session(id, |_, turn| turn.host.withdraw());

@@ -192,6 +192,13 @@ pub enum FeedMessage {
         /// What happened.
         event: MarketEvent,
     },
+    /// Frames of the bench feed, all of one moment.
+    Fixed {
+        /// When.
+        at_us: i64,
+        /// Payloads, each with the place of its stream's symbol in the list of the epoch, in order.
+        frames: Vec<(usize, Bytes)>,
+    },
     /// Time has passed without an event.
     Time(i64),
     /// The feed broke: no book can be trusted until its next snapshot.

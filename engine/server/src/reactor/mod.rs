@@ -17,8 +17,10 @@ pub mod messages;
 pub mod worker;
 
 mod connections;
+mod delivery;
 mod owner;
 mod shared;
+mod socket;
 mod topics;
 
 /// The atomics that [`shared`] is written over.

@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,12 +17,13 @@ use tokio::sync::mpsc;
 use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
 use super::counters::Counters;
+use super::delivery::Stop;
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::messages::{HandedOff, MarketRequest, WorkerMessage};
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::os::clock::{self, Clock};
-use crate::os::{cpu, net};
+use crate::os::cpu;
 use crate::session::ending::Goodbye;
 use crate::session::{SessionLimits, TICK_MS};
 
@@ -47,10 +49,6 @@ const ACCEPT_REST_TICKS: u32 = 1;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
 
-/// Why subscribers are closed whose stream cannot go on.
-const HISTORY_TOO_SHORT: &str =
-    "more changed at once than the engine remembers: reconnect and take a new snapshot";
-
 /// What all workers share.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
@@ -62,8 +60,6 @@ pub struct WorkerSettings {
     pub attempts: AttemptLimits,
     /// Connections of one worker.
     pub connections_max: u32,
-    /// Bytes of send buffer for each connection; the kernel's own sizing when None.
-    pub send_buffer: Option<usize>,
 }
 
 /// The way from a worker to the other threads.
@@ -93,7 +89,7 @@ pub struct Worker {
     poll: Poll,
     listener: TcpListener,
     inbox: Inbox<WorkerMessage>,
-    connections: Connections,
+    connections: Connections<TcpStream>,
     clock: Clock,
     now: u32,
     may_accept: bool,
@@ -269,8 +265,7 @@ impl Worker {
     }
 
     fn admit(&mut self, socket: TcpStream, peer: IpAddr) {
-        if self.stop_at.is_some() || net::set_subscriber_options(&socket, self.settings.send_buffer).is_err()
-        {
+        if self.stop_at.is_some() {
             return;
         }
         let retry_after_s = self.note_attempt(peer);
@@ -315,45 +310,15 @@ impl Worker {
 
     fn take_messages(&mut self) {
         for _ in 0..MESSAGES_PER_SLICE {
-            if self.connections.is_sweeping() {
-                // What comes next is for those that are left.
-                return;
-            }
-            if self.connections.fanout.is_over_retention() {
-                // Frames wait for members that were not visited yet: the mailbox fills, and its sender waits or merges.
+            if !self.connections.takes_messages() {
                 return;
             }
             match self.inbox.take() {
-                Ok(WorkerMessage::Batch(frames)) => {
-                    for frame in frames {
-                        if let Some(topic) = self.connections.topics.find(frame.token) {
-                            self.connections.fanout.publish(topic, &frame.bytes);
-                        }
+                Ok(message) => {
+                    if let ControlFlow::Break(Stop { at_once }) = self.connections.deliver(message) {
+                        self.stop(at_once);
                     }
                 }
-                Ok(WorkerMessage::Joined {
-                    connection,
-                    number,
-                    snapshots,
-                }) => self.connections.on_joined(connection, number, snapshots),
-                Ok(WorkerMessage::EndTopics(tokens)) => {
-                    for token in tokens {
-                        self.connections
-                            .close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);
-                    }
-                }
-                Ok(WorkerMessage::Epoch { id, ends }) => {
-                    self.connections.begin_epoch(id);
-                    if let Some(reason) = ends {
-                        self.connections.begin_sweep(Goodbye {
-                            code: CloseCode::SERVICE_RESTART,
-                            reason,
-                            at_once: false,
-                            shutdown_us: None,
-                        });
-                    }
-                }
-                Ok(WorkerMessage::Stop { at_once }) => self.stop(at_once),
                 Err(error) => {
                     self.inbox_may_have_more = false;
                     // Those who told it to stop may end before it does: that does not hurry the goodbyes.

@@ -2,6 +2,7 @@
 
 use super::{Connections, EndCause};
 use crate::reactor::messages::TopicToken;
+use crate::reactor::socket::Socket;
 use crate::session::ending::Goodbye;
 
 /// A round over all connections, cut into bounded slices.
@@ -14,7 +15,7 @@ pub(super) struct Sweep {
     end: u32,
 }
 
-impl Connections {
+impl<S: Socket> Connections<S> {
     /// Begins to close every subscriber and, when the engine ends, every connection. A round that is under way is given up
     /// for it.
     pub(in crate::reactor) fn begin_sweep(&mut self, goodbye: Goodbye) {

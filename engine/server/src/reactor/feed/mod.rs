@@ -1,5 +1,6 @@
 //! Feeds: where the market comes from. Each runs on a thread of its own and tells the market thread what happens.
 
+mod bench;
 mod capture;
 mod link;
 mod sim;
@@ -14,6 +15,7 @@ use super::counters::Counters;
 use super::messages::{FeedMessage, FeedSymbol};
 use crate::os::clock;
 
+pub use bench::{BenchFeed, BenchOptions, BenchUrlError};
 pub use capture::{CaptureFeed, feed_symbols};
 pub use link::{LinkFeed, LinkFeedError};
 pub use sim::SimFeed;
@@ -135,6 +137,8 @@ pub enum Feed {
     Sim(Box<SimFeed>),
     /// A feed link.
     Link(Box<LinkFeed>),
+    /// Frames of a fixed size, for measuring.
+    Bench(BenchFeed),
 }
 
 impl Feed {
@@ -144,6 +148,7 @@ impl Feed {
             Feed::Capture(feed) => feed.symbols(),
             Feed::Sim(feed) => feed.symbols(),
             Feed::Link(feed) => feed.symbols(),
+            Feed::Bench(feed) => feed.symbols(),
         }
     }
 
@@ -153,6 +158,7 @@ impl Feed {
             Feed::Capture(feed) => feed.run(links),
             Feed::Sim(feed) => feed.run(links),
             Feed::Link(feed) => feed.run(links),
+            Feed::Bench(feed) => feed.run(&links),
         }
     }
 }

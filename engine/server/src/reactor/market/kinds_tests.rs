@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_channel::{bounded, unbounded};
 use depthcast_market::event::{AggregatePart, Trade};
 use depthcast_wire::sbe::decode::{Message, decode};
@@ -344,6 +345,30 @@ fn read_depth(bytes: &[u8], encoding: Encoding) -> (Option<u64>, u64, usize) {
             let last = event["u"].as_u64().or(event["lastUpdateId"].as_u64());
             let bids = event["b"].as_array().or(event["bids"].as_array());
             (event["U"].as_u64(), last.unwrap(), bids.unwrap().len())
+        }
+    }
+}
+
+#[test]
+fn frames_for_measuring_are_the_same_bytes_for_everybody() {
+    let mut rig = Rig::begun();
+    let topics = [RAW, COMBINED, SBE, SBE_COMBINED].map(|encoding| rig.want("btcusdt@fixed", encoding));
+    rig.want("ethusdt@fixed", RAW);
+    let frames = [b"first payload...", b"second payload.."].map(|bytes| (BTC, Bytes::from_static(bytes)));
+    rig.market.on_feed(FeedMessage::Fixed {
+        at_us: 5,
+        frames: frames.to_vec(),
+    });
+    let frames = whole_frames(&mut rig);
+    assert_eq!(frames.len(), 8, "the other symbol has none");
+    for topic in topics {
+        let of_topic: Vec<_> = frames
+            .iter()
+            .filter(|(number, _)| *number == topic.topic)
+            .collect();
+        for ((_, frame), expected) in of_topic.iter().zip(["first payload...", "second payload.."]) {
+            assert_eq!(frame[..2], [0x82, 16], "an unfragmented binary frame");
+            assert_eq!(&frame[2..], expected.as_bytes());
         }
     }
 }

@@ -286,16 +286,28 @@ impl Market {
                 position,
                 event,
             } => {
-                // What is late belongs to the window that is open: the one it was for has been sent.
-                let at_us = self.ticks.now_us().map_or(at_us, |now_us| now_us.max(at_us));
+                let at_us = self.not_before(at_us);
                 self.advance(at_us);
                 self.on_event(symbol, at_us, position, event);
+            }
+            FeedMessage::Fixed { at_us, frames } => {
+                self.advance(self.not_before(at_us));
+                for (symbol, payload) in frames {
+                    if let Some(symbol) = self.symbols.get(symbol) {
+                        symbol.on_fixed(&payload, &mut self.outbox);
+                    }
+                }
             }
             FeedMessage::Break { reason } => {
                 tracing::info!(%reason, "the feed broke: its books are stale until their next snapshots");
                 self.symbols.iter_mut().for_each(Symbol::mark_stale);
             }
         }
+    }
+
+    /// What is late belongs to the window that is open: the one it was for has been sent.
+    fn not_before(&self, at_us: i64) -> i64 {
+        self.ticks.now_us().map_or(at_us, |now_us| now_us.max(at_us))
     }
 
     fn on_event(&mut self, symbol: usize, at_us: i64, position: Position, event: MarketEvent) {

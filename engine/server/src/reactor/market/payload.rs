@@ -26,6 +26,8 @@ pub(super) enum Payload<'e> {
     Trade(&'e Trade),
     /// An aggregate trade.
     AggTrade(&'e AggTrade),
+    /// Bytes of the bench feed, which go out as they are, in binary frames for everybody.
+    Fixed(&'e [u8]),
 }
 
 /// A sign of life.
@@ -49,12 +51,14 @@ pub(super) enum Published<'e> {
 }
 
 impl Published<'_> {
-    /// The format that it is written in where `format` is wanted: what SBE has no message for is JSON in SBE's unit.
+    /// The format that it is written in where `format` is wanted: what SBE has no message for is JSON in SBE's unit, and
+    /// what is bytes to begin with is binary, as SBE is.
     pub(super) fn format(&self, format: Format) -> Format {
         match self {
             Published::Symbol(_, Payload::AggTrade(_)) | Published::Heartbeat(_) if format == Format::Sbe => {
                 Format::Json(TimeUnit::Microsecond)
             }
+            Published::Symbol(_, Payload::Fixed(_)) => Format::Sbe,
             _ => format,
         }
     }
@@ -100,6 +104,10 @@ impl Payload<'_> {
                     self.encode_json(TimeUnit::Microsecond, instrument, out);
                     Ok(())
                 }
+                Payload::Fixed(bytes) => {
+                    out.extend_from_slice(bytes);
+                    Ok(())
+                }
             },
         }
     }
@@ -111,6 +119,7 @@ impl Payload<'_> {
             Payload::Best(_, best) => json::book_ticker(out, instrument, best),
             Payload::Trade(trade) => json::trade(out, instrument, unit, trade),
             Payload::AggTrade(trade) => json::agg_trade(out, instrument, unit, trade),
+            Payload::Fixed(bytes) => out.extend_from_slice(bytes),
         }
     }
 }

@@ -213,6 +213,11 @@ impl Symbol {
         }
     }
 
+    /// A frame of the bench feed.
+    pub(super) fn on_fixed(&self, payload: &[u8], outbox: &mut Outbox) {
+        self.publish(StreamKind::Fixed, Payload::Fixed(payload), outbox);
+    }
+
     /// The feed says no more: publishes what waits for more of it.
     pub(super) fn on_end(&mut self, outbox: &mut Outbox) {
         if let Some(aggregate) = self.aggregator.complete() {

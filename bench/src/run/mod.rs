@@ -1,0 +1,120 @@
+//! Runs: a server under load, measured from outside, alone or in turn with another.
+//!
+//! - [`options`]: the load; [`server`]: what is loaded; [`trial`]: one run; [`measured`]: what it showed;
+//! - [`paired`]: runs in turn and their ratios; [`report`]: tables and JSON; [`progress`]: bars.
+
+pub mod measured;
+pub mod options;
+pub mod paired;
+pub mod progress;
+pub mod report;
+pub mod server;
+pub mod trial;
+
+use std::path::PathBuf;
+
+use crate::control::ChildError;
+use crate::fleet::FleetError;
+use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
+use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
+use crate::probe::ProbeError;
+use crate::probe::host::{self, HostNeed, HostShortage};
+use crate::probe::launch::LaunchError;
+use measured::Measured;
+use options::{LoadOptions, OptionsError};
+use progress::Progress;
+use report::Report;
+use server::Side;
+
+/// Where this program is, which is also started as the fleet, as the bare loop, and before what is measured.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Its path.
+    pub program: PathBuf,
+}
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The options do not go together.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The host does not allow so much.
+    #[error("this host does not carry that:{}", lines(.0))]
+    Host(Vec<HostShortage>),
+    /// The engine did not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// A process of the bench failed.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The fleet failed.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// Nothing could be read from outside.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+fn lines(shortages: &[HostShortage]) -> String {
+    shortages
+        .iter()
+        .map(|shortage| format!("\n  {shortage}"))
+        .collect()
+}
+
+/// Memory that the bench's and an engine's processes take for each connection, bytes: about what they were measured at, of
+/// loads whose subscribers keep up.
+const USER_BYTES_PER_CONNECTION: u64 = 1_000;
+
+/// Descriptors of a process beside its connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Says, before anything is started, what the host does not allow.
+pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
+    let connections = u64::from(load.connections);
+    let processes = load.connections.div_ceil(CONNECTIONS_PER_PROCESS_MAX);
+    let need = HostNeed {
+        server: "the server".into(),
+        connections,
+        server_processes: 1,
+        server_descriptors: connections + OTHER_DESCRIPTORS,
+        fleet_processes: processes.into(),
+        fleet_descriptors: connections.div_ceil(processes.into()) + OTHER_DESCRIPTORS,
+        source_addresses: load.connections.div_ceil(CONNECTIONS_PER_SOURCE).into(),
+        user_bytes_per_connection: USER_BYTES_PER_CONNECTION,
+    };
+    host::check(&need).map_err(RunError::Host)
+}
+
+/// Runs the load against one side.
+pub fn alone(own: &Own, load: &LoadOptions, side: &Side) -> Result<Report, RunError> {
+    let progress = Progress::new(1);
+    progress.next_run();
+    let run = trial::run(own, load, side, &progress);
+    progress.end();
+    Ok(Report::of(side.name(), vec![run?], None, Vec::new()))
+}
+
+/// Runs the load against two sides in turn, A B B A, `pairs` times each.
+pub fn in_turn(own: &Own, load: &LoadOptions, a: &Side, b: &Side, pairs: usize) -> Result<Report, RunError> {
+    let progress = Progress::new(2 * pairs);
+    let (mut runs_of_a, mut runs_of_b): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
+    for n in 0..2 * pairs {
+        progress.next_run();
+        let (side, runs) = if paired::is_first(n) {
+            (a, &mut runs_of_a)
+        } else {
+            (b, &mut runs_of_b)
+        };
+        match trial::run(own, load, side, &progress) {
+            Ok(run) => runs.push(run),
+            Err(error) => {
+                progress.end();
+                return Err(error);
+            }
+        }
+    }
+    progress.end();
+    Ok(Report::of(a.name(), runs_of_a, Some(b.name()), runs_of_b))
+}
