@@ -194,10 +194,11 @@ impl<R: DeserializeOwned + Send + 'static> Child<R> {
         }
     }
 
-    /// Tells it to end and waits for that; one that takes too long is killed.
-    pub fn end(mut self) {
+    /// Tells it to end and waits for that; one that takes too long is killed. Gives whether it ended by itself, and well.
+    pub fn end(mut self) -> bool {
         self.tell_end();
         self.await_end();
+        self.status.is_some_and(|status| status.success())
     }
 
     /// Tells it to end, so that several do at once; [`Child::end`] or dropping it waits.
@@ -327,7 +328,7 @@ mod tests {
         child.done(PATIENCE).unwrap();
         child.send(Command::Report).unwrap();
         assert_eq!(child.report(PATIENCE).unwrap(), 5);
-        child.end();
+        assert!(child.end());
     }
 
     #[test]
@@ -368,7 +369,7 @@ mod tests {
         let child = shell("read n; cat >/dev/null");
         let path = format!("/proc/{}", child.id());
         assert!(Path::new(&path).exists());
-        child.end();
+        assert!(child.end());
         assert!(!Path::new(&path).exists());
 
         let child = shell("read n; exec sleep 60");

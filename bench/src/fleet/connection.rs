@@ -8,7 +8,6 @@ use depthcast_wire::ws::{Opcode, write_close, write_frame};
 use mio::event::Event;
 use mio::net::TcpStream;
 use nix::sys::socket::{setsockopt, sockopt};
-use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::books::{BookTools, Books};
@@ -17,6 +16,7 @@ use super::order::Format;
 use super::plan::Duty;
 use super::scan::{CLOSE_WITHOUT_CODE, Scanner};
 use super::sequence::Sequence;
+use crate::clock::monotonic_ns;
 
 /// The key of every upgrade, that of RFC 6455 section 1.3: a fleet has no caches to outwit.
 const UPGRADE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -131,13 +131,6 @@ enum Answer {
     Short,
     /// It is there, and more may be.
     Long,
-}
-
-/// Nanoseconds of CLOCK_MONOTONIC, which all processes of a host share.
-pub fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    // Neither is negative.
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 impl Connection {

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::connection::{Connection, OpenFault, Tools, Turn, monotonic_ns};
+use super::connection::{Connection, OpenFault, Tools, Turn};
 use super::opening::{Next, Opening};
 use super::order::{FleetOrder, FleetReport};
 use super::plan::{Duty, source};
+use crate::clock::monotonic_ns;
 use crate::control::{Answer, Command, process};
 
 /// Events of one turn: enough that a turn's fixed cost is nothing, few enough that commands and new connections have

@@ -159,14 +159,17 @@ impl Fleet {
         Ok(totals)
     }
 
-    /// Ends all and waits until they have.
-    pub fn end(mut self) {
+    /// Ends all and waits until they have; those that take too long are killed. Gives whether all ended by themselves, and
+    /// well.
+    pub fn end(mut self) -> bool {
         for member in &mut self.members {
             member.child.tell_end();
         }
+        let mut ended_well = true;
         for member in self.members {
-            member.child.end();
+            ended_well &= member.child.end();
         }
+        ended_well
     }
 
     /// First to all, so that they do it at the same time.

@@ -47,7 +47,7 @@ fn halves(order: &FleetOrder) -> [FleetOrder; 2] {
 fn end(fleet: Fleet) {
     let processes = fleet.process_ids();
     assert!(processes.iter().all(|&process| is_there(process)));
-    fleet.end();
+    assert!(fleet.end());
     assert!(!processes.iter().any(|&process| is_there(process)));
 }
 

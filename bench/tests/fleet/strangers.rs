@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use depthcast_bench::fleet::connection::monotonic_ns;
+use depthcast_bench::clock::monotonic_ns;
 use depthcast_bench::fleet::order::{FleetOrder, Format};
 use depthcast_wire::ws::{Opcode, server_frame};
 
@@ -126,7 +126,7 @@ fn frames_of_the_bench_format_are_timed_and_counted_each() {
     let latency = totals.latency.unwrap();
     assert_eq!(latency.len(), 3 * 199);
     assert!(latency.max() < PATIENCE.as_nanos() as u64, "{}", latency.max());
-    fleet.end();
+    assert!(fleet.end());
     server.join();
 }
 
@@ -154,7 +154,7 @@ fn what_is_no_frame_ends_its_connection_alone() {
     let totals = totals_when(&mut fleet, |totals| totals.report.open == 0);
     assert_eq!(totals.report.malformed, 1);
     assert_eq!(totals.report.closed, [(0, 1)].into());
-    fleet.end();
+    assert!(fleet.end());
     server.join();
 }
 
@@ -187,7 +187,7 @@ fn the_end_of_a_connection_that_is_not_read_is_seen() {
     let totals = totals_when(&mut fleet, |totals| totals.report.open == 0);
     assert_eq!(totals.report.closed, [(0, 1), (1008, 1)].into());
     assert_eq!((totals.report.out_of_order, totals.report.first_fault), (0, None));
-    fleet.end();
+    assert!(fleet.end());
     server.join();
 }
 
