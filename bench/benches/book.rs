@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use depthcast_bench::recorded::recorded_depth;
+use depthcast_bench::recorded::{RecordedMarket, recorded_market};
 use depthcast_market::book::{Book, BookLimits};
 use depthcast_market::event::{BookSnapshot, DepthUpdate};
 
@@ -17,7 +17,10 @@ fn loaded(snapshot: &BookSnapshot) -> Book {
 }
 
 fn recorded() -> (BookSnapshot, Vec<DepthUpdate>) {
-    recorded_depth().unwrap_or_else(|error| panic!("{error}"))
+    let RecordedMarket {
+        snapshot, updates, ..
+    } = recorded_market().unwrap_or_else(|error| panic!("{error}"));
+    (snapshot, updates)
 }
 
 fn apply(criterion: &mut Criterion) {

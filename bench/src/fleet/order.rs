@@ -51,6 +51,11 @@ pub struct FleetOrder {
     pub stalled_receive_buffer: usize,
     /// So many of the connections, spread evenly, keep a book of each of their depth streams and check all its ids.
     pub books: u32,
+    /// Once all connections are open, whoever has nothing to read sleeps for so long before looking again, microseconds; 0
+    /// sleeps until something comes. Over loopback it is the sender who wakes a sleeping receiver, at a price like that of
+    /// the send itself and only where the receiver is the faster of the two, which no subscriber on another host would
+    /// cost it. A pause takes that out of the measurement, and adds half of itself to the latency.
+    pub pause_us: u32,
     /// The core to stay on, by its number on the host.
     pub core: Option<usize>,
     /// Seconds after which it ends whatever happens.

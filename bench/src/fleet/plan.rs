@@ -213,6 +213,7 @@ pub(super) mod tests {
             stalled_receive_buffer: 4096,
             books: 0,
             core: None,
+            pause_us: 0,
             lifetime_s: 10,
         }
     }

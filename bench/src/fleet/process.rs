@@ -93,10 +93,18 @@ impl FleetProcess {
         let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
         loop {
             self.open()?;
+            let pause = Duration::from_micros(self.order.pause_us.into());
             let wait = match (self.unread.is_empty(), &self.opening) {
                 (false, _) => Some(Duration::ZERO),
                 (true, Some(_)) => Some(OPENING_WAIT_MAX),
-                (true, None) => None,
+                (true, None) if pause.is_zero() => None,
+                // Not in the poll: who sends to somebody that sleeps there has to wake it.
+                (true, None) => {
+                    if events.iter().count() < EVENTS_PER_TURN_MAX {
+                        std::thread::sleep(pause);
+                    }
+                    Some(Duration::ZERO)
+                }
             };
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {

@@ -97,6 +97,11 @@ pub struct LoadOptions {
     #[arg(long, default_value_t = 1, value_name = "CORE")]
     pub fleet_core: usize,
 
+    /// How long the fleet sleeps when it has nothing to read, microseconds; 0 sleeps until something comes. Over loopback
+    /// the server would have to wake it then, at a price like that of a send, whenever the fleet is the faster of the two.
+    #[arg(long, default_value_t = 500, value_name = "US", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub fleet_pause: u32,
+
     /// Decides which connection takes which streams.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,

@@ -108,6 +108,7 @@ fn orders(load: &LoadOptions, server: &Server, side: &Side, lifetime_s: u32) -> 
         } else {
             0
         },
+        pause_us: load.fleet_pause,
         core: Some(load.fleet_core),
         lifetime_s,
     };

@@ -29,6 +29,7 @@ fn order(server: std::net::SocketAddr, connections: u32, names: &[&str], format:
         stalled_receive_buffer: 4096,
         books: 0,
         core: None,
+        pause_us: 0,
         lifetime_s: 120,
     }
 }

@@ -7,6 +7,8 @@
 
 pub mod flush;
 mod group;
+#[cfg(test)]
+mod held;
 mod log;
 mod members;
 mod prefix;

@@ -1,10 +1,12 @@
 //! Sockets: listeners that share a port, the options of an accepted connection, gathered writes, and a hard close.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections the kernel holds for a listener before they are accepted. The kernel cuts it to
@@ -43,16 +45,19 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Writes the slices in one call. `Ok(0)` means that the socket takes nothing now.
+///
+/// The call is made without the C library, whose `send` is a point of cancellation and costs more than the loop around it.
 pub fn send(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         let result = match slices {
-            [one] => stream.write(one),
-            many => stream.write_vectored(many),
+            [one] => rustix::net::send(&*stream, one, SendFlags::NOSIGNAL),
+            many => rustix::io::writev(&*stream, many),
         };
         match result {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            other => return other,
+            Ok(written) => return Ok(written),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -460,3 +460,16 @@ impl<S: Socket> Connections<S> {
         }
     }
 }
+
+#[cfg(test)]
+impl<S: Socket> Connections<S> {
+    /// The session of a connection, to be held against a model.
+    pub(super) fn session(&self, id: u32) -> Option<&Session> {
+        self.slab.get(id).map(|connection| &connection.session)
+    }
+
+    /// How many connections have a deadline.
+    pub(super) fn deadlines(&self) -> usize {
+        self.wheel.armed()
+    }
+}

@@ -18,6 +18,8 @@ pub mod worker;
 
 mod connections;
 mod delivery;
+#[cfg(test)]
+mod machine;
 mod owner;
 mod shared;
 mod socket;

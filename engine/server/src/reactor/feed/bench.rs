@@ -36,8 +36,9 @@ const MOMENT_BYTES_MAX: u64 = 16 << 20;
 /// would only fill memory.
 const MOMENTS_WAITING_MAX: usize = 4;
 
-/// How long the feed waits before it looks again at what it waits for.
-const WAIT: Duration = Duration::from_micros(200);
+/// How long the feed waits before it looks again whether the market thread has come on: nothing beside a moment that could
+/// not be sent in its time.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// What follows `bench:` in a feed's URL: `?streams=1&hz=10&size=128&burst=1&start=0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +190,7 @@ impl BenchFeed {
     fn emit(&self, links: &FeedLinks) -> Result<(), MarketEnded> {
         links.begin_epoch(epoch_now(), self.symbols(), Beginning::AtStart)?;
         while links.counters.subscribers.get() < self.options.start as usize && !links.is_stopped() {
-            std::thread::sleep(WAIT);
+            std::thread::sleep(SLEEP_MAX);
         }
         let begun_ns = clock::monotonic_ns();
         for moment in 0.. {
