@@ -122,9 +122,17 @@ fn own() -> Own {
     }
 }
 
+/// Says what slows a run down here; an error is what makes it impossible.
+fn look_at_host(load: &LoadOptions) -> Result<(), RunError> {
+    for hint in run::check_host(load)? {
+        eprintln!("depthcast-bench: {hint}");
+    }
+    Ok(())
+}
+
 fn run_limit(options: &LimitOptions) -> Result<Report, RunError> {
     options.load.check()?;
-    run::check_host(&options.load)?;
+    look_at_host(&options.load)?;
     let side = Side::Limit {
         frames_per_send: None,
     };
@@ -133,7 +141,7 @@ fn run_limit(options: &LimitOptions) -> Result<Report, RunError> {
 
 fn run_fanout(options: &FanoutOptions) -> Result<Report, RunError> {
     options.load.check()?;
-    run::check_host(&options.load)?;
+    look_at_host(&options.load)?;
     let own = own();
     let beside = || own.program.with_file_name("depthcast");
     let engine = Side::Engine {
@@ -172,6 +180,9 @@ fn finish(load: &LoadOptions, report: Result<Report, RunError>) -> ExitCode {
             eprintln!("depthcast-bench: cannot write {}: {error}", path.display());
             return ExitCode::from(EXIT_FAILED);
         }
+    }
+    for note in report.notes() {
+        eprintln!("depthcast-bench: {note}");
     }
     let mut code = ExitCode::SUCCESS;
     for fault in report.faults() {

@@ -360,7 +360,7 @@ impl Connection {
             counts.fault(self.number, &fault);
             self.say_goodbye(fault.close_code(), tools);
         } else if let Some(code) = tools.asked.close.take() {
-            *tools.counts.closed.entry(code).or_default() += 1;
+            tools.counts.close(code, self.duty == Duty::Stall);
             if self.duty != Duty::Stall {
                 let what = format!("closed by the server with {code}");
                 tools.counts.fault(self.number, &what);
@@ -385,7 +385,7 @@ impl Connection {
             Err(error) => error.to_string(),
         };
         counts.fault(self.number, &reason);
-        *counts.closed.entry(0).or_default() += 1;
+        counts.close(0, self.duty == Duty::Stall);
         self.abandon();
     }
 
@@ -439,7 +439,7 @@ impl Connection {
             }
         }
         let code = asked.close.unwrap_or(0);
-        *tools.counts.closed.entry(code).or_default() += 1;
+        tools.counts.close(code, self.duty == Duty::Stall);
         self.abandon();
     }
 
@@ -454,7 +454,7 @@ impl Connection {
             return self.fail(OpenFault::Broken(error));
         }
         if self.is_open() {
-            *tools.counts.closed.entry(0).or_default() += 1;
+            tools.counts.close(0, self.duty == Duty::Stall);
             let what = match error.kind() {
                 ErrorKind::UnexpectedEof => "ended by the server without a Close".to_string(),
                 _ => format!("ended without a Close: {error}"),

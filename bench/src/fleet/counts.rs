@@ -78,6 +78,8 @@ pub struct Counts {
     pub book_gaps: u64,
     /// Connections the server closed, ever, by code.
     pub closed: BTreeMap<u16, u32>,
+    /// Those from which nothing was read.
+    pub closed_stalled: u32,
     /// Broken frames, ever.
     pub malformed: u64,
     /// When the newest frame was published, ever.
@@ -99,6 +101,7 @@ impl Default for Counts {
             book_events: 0,
             book_gaps: 0,
             closed: BTreeMap::new(),
+            closed_stalled: 0,
             malformed: 0,
             published_ns: 0,
             first_fault: None,
@@ -112,12 +115,19 @@ impl Counts {
     pub fn begin(&mut self) {
         *self = Counts {
             closed: std::mem::take(&mut self.closed),
+            closed_stalled: self.closed_stalled,
             malformed: self.malformed,
             book_gaps: self.book_gaps,
             published_ns: self.published_ns,
             first_fault: self.first_fault.take(),
             ..Counts::default()
         };
+    }
+
+    /// Counts a connection that the server closed, with this code.
+    pub fn close(&mut self, code: u16, is_stalled: bool) {
+        *self.closed.entry(code).or_default() += 1;
+        self.closed_stalled += u32::from(is_stalled);
     }
 
     /// Notes what went wrong with connection `number`, if it is the first.
@@ -141,6 +151,7 @@ impl Counts {
             sends: self.sends,
             pings: self.pings,
             closed: self.closed.clone(),
+            closed_stalled: self.closed_stalled,
             malformed: self.malformed,
             out_of_order: self.out_of_order,
             book_events: self.book_events,

@@ -81,6 +81,8 @@ pub struct FleetReport {
     pub stalled: u32,
     /// Connections that the server closed, ever, by their close code; 0 is without a close frame.
     pub closed: BTreeMap<u16, u32>,
+    /// Connections among those from which nothing was read.
+    pub closed_stalled: u32,
     /// Frames that broke RFC 6455 or were none, ever. The connection is given up.
     pub malformed: u64,
     /// Frames of the bench format that were not the next of their stream.

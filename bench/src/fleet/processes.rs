@@ -208,6 +208,7 @@ impl FleetTotals {
         for (code, count) in part.closed {
             *sum.closed.entry(code).or_default() += count;
         }
+        sum.closed_stalled += part.closed_stalled;
         sum.malformed += part.malformed;
         sum.out_of_order += part.out_of_order;
         sum.book_events += part.book_events;

@@ -98,9 +98,13 @@ impl Rounds {
         self.sockets.len()
     }
 
-    /// Counts from zero.
+    /// Counts from zero, but for the connections that were given up: those are not sent to ever again.
     pub(super) fn begin(&mut self) {
-        self.counts = LimitReport::default();
+        self.counts = LimitReport {
+            refused: self.counts.refused,
+            gone: self.counts.gone,
+            ..LimitReport::default()
+        };
         self.durations_ns.reset();
     }
 

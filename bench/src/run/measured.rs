@@ -39,6 +39,9 @@ pub struct Measured {
     pub open_server_ns: u64,
     /// Length of the window, nanoseconds.
     pub window_ns: u64,
+    /// The fleet's window, nanoseconds: from when it began to count to when it was asked for its counts. A little longer than
+    /// the other, in which everything else is read.
+    pub fleet_window_ns: u64,
     /// Data frames that the fleet received.
     pub frames: u64,
     /// Bytes that it received.
@@ -54,7 +57,7 @@ pub struct Measured {
     pub system_ns: u64,
     /// Both, as the scheduler has it.
     pub run_ns: u64,
-    /// Time that all cores were busy, softirq included, nanoseconds.
+    /// Time that all cores were busy, softirq included and without what the host gave to others, nanoseconds.
     pub busy_ns: u64,
     /// Time that the server's core was.
     pub server_core_busy_ns: u64,
@@ -80,6 +83,8 @@ pub struct Measured {
     pub retransmitted: u64,
     /// What was wrong: gaps, frames out of order, malformed frames, connections lost.
     pub faults: Vec<String>,
+    /// What somebody who reads the figures should know.
+    pub notes: Vec<String>,
 }
 
 impl Measured {
@@ -88,39 +93,49 @@ impl Measured {
         self.frames as f64 / f64::from(self.frames_per_flush.max(1))
     }
 
-    /// Segments, and so sends, a second.
+    /// Send calls: as many as segments, corrected where both were counted.
+    pub fn sends(&self) -> f64 {
+        self.segments as f64 * self.calls_per_segment.unwrap_or(1.0)
+    }
+
+    /// Send calls a second.
     pub fn sends_per_s(&self) -> f64 {
-        self.segments as f64 / self.seconds()
+        self.sends() / self.seconds()
+    }
+
+    /// Bytes of a send.
+    pub fn bytes_per_send(&self) -> f64 {
+        self.bytes as f64 / self.fleet_seconds() / self.sends_per_s()
     }
 
     /// Frames a second.
     pub fn frames_per_s(&self) -> f64 {
-        self.frames as f64 / self.seconds()
+        self.frames as f64 / self.fleet_seconds()
     }
 
     /// Frames a second that the server's core would carry if it were busy all the time.
     pub fn frames_per_busy_s(&self) -> f64 {
-        self.frames as f64 / (self.server_core_busy_ns as f64 / 1e9)
+        self.frames_per_s() * self.window_ns as f64 / self.server_core_busy_ns as f64
     }
 
     /// User time of the server for a send, nanoseconds.
     pub fn user_ns_per_send(&self) -> f64 {
-        self.user_ns as f64 / self.segments as f64
+        self.user_ns as f64 / self.sends()
     }
 
     /// CPU of the server for a send, nanoseconds.
     pub fn run_ns_per_send(&self) -> f64 {
-        self.run_ns as f64 / self.segments as f64
+        self.run_ns as f64 / self.sends()
     }
 
     /// CPU of the whole machine for a send, the fleet's included, nanoseconds.
     pub fn cpu_ns_per_send(&self) -> f64 {
-        self.busy_ns as f64 / self.segments as f64
+        self.busy_ns as f64 / self.sends()
     }
 
     /// Send calls for each connection and flush.
     pub fn calls_per_flush(&self) -> f64 {
-        self.calls_per_segment.unwrap_or(1.0) * self.segments as f64 / self.flushes()
+        self.sends_per_s() / (self.flushes() / self.fleet_seconds())
     }
 
     /// Connections a second.
@@ -131,6 +146,10 @@ impl Measured {
     /// Connections a second that the server's CPU time alone would allow.
     pub fn handshakes_per_server_s(&self) -> f64 {
         f64::from(self.connections) / (self.open_server_ns as f64 / 1e9)
+    }
+
+    fn fleet_seconds(&self) -> f64 {
+        self.fleet_window_ns as f64 / 1e9
     }
 
     fn seconds(&self) -> f64 {

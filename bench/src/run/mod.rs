@@ -18,7 +18,8 @@ use crate::fleet::FleetError;
 use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
 use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
 use crate::probe::ProbeError;
-use crate::probe::host::{self, HostNeed, HostShortage};
+use crate::probe::host::{self, HostHint, HostNeed, HostShortage};
+use crate::probe::host_facts::HostFacts;
 use crate::probe::launch::LaunchError;
 use measured::Measured;
 use options::{LoadOptions, OptionsError};
@@ -71,7 +72,9 @@ const USER_BYTES_PER_CONNECTION: u64 = 1_000;
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Says, before anything is started, what the host does not allow.
-pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
+///
+/// What only slows it down is given back.
+pub fn check_host(load: &LoadOptions) -> Result<Vec<HostHint>, RunError> {
     let connections = u64::from(load.connections);
     let processes = load.connections.div_ceil(CONNECTIONS_PER_PROCESS_MAX);
     let need = HostNeed {
@@ -84,7 +87,8 @@ pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
         source_addresses: load.connections.div_ceil(CONNECTIONS_PER_SOURCE).into(),
         user_bytes_per_connection: USER_BYTES_PER_CONNECTION,
     };
-    host::check(&need).map_err(RunError::Host)
+    host::check(&need).map_err(RunError::Host)?;
+    Ok(HostFacts::read().map(|facts| facts.hints()).unwrap_or_default())
 }
 
 /// Runs the load against one side.
@@ -99,6 +103,11 @@ pub fn alone(own: &Own, load: &LoadOptions, side: &Side) -> Result<Report, RunEr
 /// Runs the load against two sides in turn, A B B A, `pairs` times each.
 pub fn in_turn(own: &Own, load: &LoadOptions, a: &Side, b: &Side, pairs: usize) -> Result<Report, RunError> {
     let progress = Progress::new(2 * pairs);
+    // The bare loop tells no books: with some kept on one side the fleet would cost more there.
+    let load = &LoadOptions {
+        books: 0,
+        ..load.clone()
+    };
     let (mut runs_of_a, mut runs_of_b): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
     for n in 0..2 * pairs {
         progress.next_run();

@@ -73,7 +73,8 @@ pub struct LoadOptions {
     #[arg(long, default_value_t = 4096, value_name = "BYTES")]
     pub stalled_buffer: usize,
 
-    /// How many connections keep whole books of their depth streams and check every id.
+    /// How many connections keep whole books of their depth streams and check every id. None do in runs in turn with the bare
+    /// loop, which tells no books.
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub books: u32,
 
@@ -137,6 +138,11 @@ pub enum OptionsError {
         "the bare loop has bytes of fixed size or of one stream of a recording: compare --format bench, or one --stream of --feed capture:PATH"
     )]
     NotPrepared,
+    /// A recording in another time than its own.
+    #[error(
+        "--feed {0:?}: the bare loop sends a recording once and in its own time: compare without speed and end"
+    )]
+    CaptureSettings(String),
     /// A pause of nothing.
     #[error("--rate 0 is for `limit` only: an engine's feed has a rate from 1 to 1000")]
     NoRate,
@@ -241,6 +247,13 @@ impl LoadOptions {
             .feed
             .as_deref()
             .and_then(|feed| feed.strip_prefix("capture:"));
+        if let Some((_, settings)) = capture.and_then(|capture| capture.split_once('?'))
+            && settings.split('&').any(|setting| !setting.starts_with("start="))
+        {
+            return Err(OptionsError::CaptureSettings(
+                self.feed.clone().unwrap_or_default(),
+            ));
+        }
         match (self.format, capture, self.names.as_slice()) {
             (FormatOption::Bench, ..) => Ok(Traffic::Fixed {
                 size: self.size,

@@ -1,5 +1,7 @@
 //! The figures for people, as tables, and for programs, as JSON.
 
+use std::collections::BTreeSet;
+
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
@@ -42,9 +44,7 @@ fn pass(run: &Measured, of: fn(&Quantiles) -> f64) -> Option<f64> {
 const FIGURES: [Figure; 22] = [
     figure("frames received", "/s", 0, |run| Some(run.frames_per_s())),
     figure("sends", "/s", 0, |run| Some(run.sends_per_s())),
-    figure("bytes of a send", "B", 0, |run| {
-        Some(run.bytes as f64 / run.segments as f64)
-    }),
+    figure("bytes of a send", "B", 0, |run| Some(run.bytes_per_send())),
     figure("send calls a connection and flush", "", 3, |run| {
         run.calls_per_segment.map(|_| run.calls_per_flush())
     }),
@@ -162,6 +162,13 @@ impl Report {
         runs.flat_map(|run| run.faults.iter().map(String::as_str))
     }
 
+    /// What somebody who reads the figures should know, each once.
+    pub fn notes(&self) -> BTreeSet<&str> {
+        let runs = self.runs.iter().chain(&self.against_runs);
+        runs.flat_map(|run| run.notes.iter().map(String::as_str))
+            .collect()
+    }
+
     /// The table for people.
     pub fn table(&self) -> String {
         let mut table = Table::new();
@@ -261,6 +268,7 @@ mod tests {
             open_s: 1.0,
             open_server_ns: 1,
             window_ns: 1_000_000_000,
+            fleet_window_ns: 1_000_000_000,
             frames: 1000,
             segments: 1000,
             user_ns,

@@ -51,7 +51,7 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// Starts it; it ends by itself after `lifetime_s`, or with the bench.
+    /// Starts it; it ends with the bench, the bare loop also after `lifetime_s`.
     pub(super) fn start(
         own: &Own,
         load: &LoadOptions,
@@ -128,10 +128,18 @@ impl Server {
         }
     }
 
-    pub(super) fn end(self) {
+    /// Ends it. Gives how an engine ended and the last that it said, for people.
+    pub(super) fn end(self) -> String {
         match self {
-            Server::Engine { launched, .. } => drop(launched.end()),
-            Server::Limit(limit) => limit.end(),
+            Server::Engine { launched, .. } => {
+                let said = launched.said();
+                let lines: String = said.iter().map(|line| format!("\n  {line}")).collect();
+                format!(" {}{lines}", launched.end())
+            }
+            Server::Limit(limit) => {
+                limit.end();
+                String::new()
+            }
         }
     }
 }

@@ -9,12 +9,13 @@ use super::measured::{Measured, Quantiles};
 use super::progress::Progress;
 use super::server::{Server, Side};
 use super::{Own, RunError};
+use crate::clock::monotonic_ns;
 use crate::fleet::order::FleetOrder;
 use crate::fleet::{Fleet, FleetTotals};
 use crate::limit::order::LimitReport;
-use crate::probe::machine::MachineSample;
+use crate::probe::machine::{CoreUse, MachineSample};
 use crate::probe::process::ProcessSample;
-use crate::probe::sends::SendCounter;
+use crate::probe::sends::{SendCounter, SendCounterError};
 use crate::run::options::LoadOptions;
 
 /// How long opening all connections may take.
@@ -26,6 +27,8 @@ const CALLS_WINDOW: Duration = Duration::from_secs(3);
 /// Where in the time between two flushes a window begins and ends: late, when a flush has reached everybody, unless the
 /// server has no time left.
 const PHASE: f64 = 0.95;
+/// Bytes of a send from which on it may be more than one segment: a loopback segment has 65,483 at most.
+const SEGMENT_BYTES_NEAR: f64 = 60_000.0;
 /// How often progress is shown.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -60,8 +63,10 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     wait(load.warm_up, side, "warming up", progress);
 
     let window = align(load, &mut fleet)?;
-    fleet.begin()?;
+    // The bare loop answers between two rounds only: the fleet begins after that.
     server.begin()?;
+    fleet.begin()?;
+    let begun_ns = monotonic_ns();
     let first = Look::at(&server)?;
     wait(
         window.saturating_sub(first.taken.elapsed()),
@@ -70,26 +75,42 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
         progress,
     );
     let last = Look::at(&server)?;
+    let fleet_window_ns = monotonic_ns() - begun_ns;
     let totals = fleet.report()?;
     let limit = server.report()?;
     let calls_per_segment = count_calls(&server, side, progress);
     let is_alive = ProcessSample::of(server.id()).is_ok();
     fleet.end();
-    server.end();
+    let said = server.end();
 
     let mut measured = Measured {
         connections: opened.connections,
         open_s: opened.seconds,
         open_server_ns: open.server.since(&empty.server)?.run_ns,
         frames_per_flush: load.frames_per_flush(),
-        calls_per_segment,
+        calls_per_segment: calls_per_segment.as_ref().ok().copied(),
+        fleet_window_ns,
         ..Measured::default()
     };
     add_memory(&mut measured, &empty, &open);
     add_window(&mut measured, load, &first, &last, &totals)?;
     add_received(&mut measured, load, &totals);
     measured.pass = limit.as_ref().and_then(pass);
-    add_faults(&mut measured, &totals, limit.as_ref(), is_alive);
+    add_faults(&mut measured, &totals, limit.as_ref());
+    if !is_alive {
+        measured.faults.push(format!("the server ended by itself:{said}"));
+    }
+    if let Err(error) = calls_per_segment {
+        measured
+            .notes
+            .push(format!("send calls were not counted: {error}"));
+    }
+    if measured.bytes_per_send() > SEGMENT_BYTES_NEAR {
+        measured.notes.push(
+            "a send is more than a segment: without counted calls the figures of a send are of segments"
+                .into(),
+        );
+    }
     Ok(measured)
 }
 
@@ -123,7 +144,7 @@ fn align(load: &LoadOptions, fleet: &mut Fleet) -> Result<Duration, RunError> {
         return Ok(load.window);
     }
     let period_ns = 1_000_000_000 / u64::from(load.rate);
-    let since_ns = crate::clock::monotonic_ns().saturating_sub(published_ns);
+    let since_ns = monotonic_ns().saturating_sub(published_ns);
     let phase_ns = (period_ns as f64 * PHASE) as u64;
     let wait_ns = (phase_ns + period_ns - since_ns % period_ns) % period_ns;
     sleep(Duration::from_nanos(wait_ns));
@@ -140,15 +161,15 @@ fn wait(time: Duration, side: &Side, what: &str, progress: &Progress) {
     }
 }
 
-/// Send calls for each data segment; None where the kernel's tracepoints cannot be had.
-fn count_calls(server: &Server, side: &Side, progress: &Progress) -> Option<f64> {
-    let mut counter = SendCounter::attach(server.id()).ok()?;
-    let before = MachineSample::take().ok()?;
-    let calls_before = counter.read().ok()?;
+/// Send calls for each data segment.
+fn count_calls(server: &Server, side: &Side, progress: &Progress) -> Result<f64, SendCounterError> {
+    let mut counter = SendCounter::attach(server.id())?;
+    let before = MachineSample::take()?;
+    let calls_before = counter.read()?;
     wait(CALLS_WINDOW, side, "counting send calls", progress);
-    let calls = counter.read().ok()?.since(&calls_before).to_sockets();
-    let segments = MachineSample::take().ok()?.since(&before).tcp.data_segments;
-    (segments > 0).then(|| calls as f64 / segments as f64)
+    let calls = counter.read()?.since(&calls_before).to_sockets();
+    let segments = MachineSample::take()?.since(&before).tcp.data_segments;
+    Ok(calls as f64 / segments.max(1) as f64)
 }
 
 fn add_memory(measured: &mut Measured, empty: &Look, open: &Look) {
@@ -172,11 +193,12 @@ fn add_window(
     measured.user_ns = server.user_ns;
     measured.system_ns = server.system_ns;
     measured.run_ns = server.run_ns;
-    measured.busy_ns = machine.cores.iter().map(|core| core.busy_ns).sum();
+    let busy_ns = |core: &CoreUse| core.busy_ns.saturating_sub(core.steal_ns);
+    measured.busy_ns = machine.cores.iter().map(busy_ns).sum();
     measured.softirq_ns = machine.cores.iter().map(|core| core.softirq_ns).sum();
     measured.steal_ns = machine.cores.iter().map(|core| core.steal_ns).sum();
     let server_core = machine.cores.iter().find(|core| core.core == load.server_core);
-    measured.server_core_busy_ns = server_core.map_or(0, |core| core.busy_ns);
+    measured.server_core_busy_ns = server_core.map_or(0, busy_ns);
     // The fleet's pongs are segments, too.
     measured.segments = machine.tcp.data_segments.saturating_sub(totals.report.sends);
     measured.retransmitted = machine.tcp.retransmitted;
@@ -202,7 +224,7 @@ fn decode(text: &str) -> Option<Histogram<u64>> {
     crate::fleet::counts::decode_histogram(text).ok()
 }
 
-fn add_faults(measured: &mut Measured, totals: &FleetTotals, limit: Option<&LimitReport>, is_alive: bool) {
+fn add_faults(measured: &mut Measured, totals: &FleetTotals, limit: Option<&LimitReport>) {
     let report = &totals.report;
     let mut note = |count: u64, what: &str| {
         if count > 0 {
@@ -216,16 +238,17 @@ fn add_faults(measured: &mut Measured, totals: &FleetTotals, limit: Option<&Limi
     );
     note(report.book_gaps, "depth events that did not continue their book");
     note(
-        limit.map_or(0, |limit| limit.refused),
-        "sends that found a socket full, of the bare loop",
+        limit.map_or(0, |limit| limit.refused + limit.gone),
+        "connections that the bare loop gave up, their sockets being full or gone: its figures are of fewer",
     );
-    let stalled = u64::from(report.stalled);
     let lost: u64 = report.closed.values().map(|count| u64::from(*count)).sum();
-    // Those that nothing is read from are to be closed.
-    note(lost.saturating_sub(stalled), "connections closed by the server");
-    note(u64::from(!is_alive), "server that ended by itself");
+    // Those from which nothing is read are to be closed.
+    note(
+        lost.saturating_sub(report.closed_stalled.into()),
+        "connections closed by the server",
+    );
     note(u64::from(measured.frames == 0), "run without a frame");
-    if let Some(fault) = &report.first_fault {
+    if let (Some(fault), false) = (&report.first_fault, measured.faults.is_empty()) {
         measured.faults.push(format!("first: {fault}"));
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Run {
     bytes: Vec<u8>,
     /// `ends[i]` is where the frame at `start + i` ends in `bytes`.
     ends: Vec<usize>,
+    /// It ends at its bound, and not at the end of the log.
+    is_full: bool,
 }
 
 impl Run {
@@ -35,6 +37,12 @@ impl Run {
         self.group = EMPTY_GROUP;
         self.bytes.clear();
         self.ends.clear();
+        self.is_full = false;
+    }
+
+    /// Whether it was cut at its bound.
+    fn is_full(&self) -> bool {
+        self.is_full
     }
 
     fn end(&self) -> u64 {
@@ -115,8 +123,11 @@ impl Fanout {
     /// when it is not worth it: nobody else wants it, or the run begins after `cursor` already.
     fn extend_run(&mut self, id: GroupId, cursor: u64) -> bool {
         let group = &self.groups[id];
-        if self.run.group != id || self.run.end() < cursor {
-            if !group.roster.has_pending() {
+        let roster = &group.roster;
+        // Those who were given a full run each go on where it ends, once nobody is before it any more.
+        let goes_on = self.run.end() == cursor && self.run.is_full() && !roster.has_pending();
+        if self.run.group != id || self.run.end() < cursor || goes_on {
+            if !roster.has_pending() && roster.unfinished() < 2 {
                 return false;
             }
             self.run.clear();
@@ -128,6 +139,7 @@ impl Fanout {
         }
         for frame in group.log().frames_from(self.run.end()) {
             if !self.run.bytes.is_empty() && self.run.bytes.len() + frame.len() > RUN_BYTES_MAX {
+                self.run.is_full = true;
                 break;
             }
             self.run.bytes.extend_from_slice(frame);

@@ -30,7 +30,8 @@ pub(super) struct Roster {
     lists: [Vec<MemberId>; LISTS],
     /// The open before this place are caught up, those from it on pending. At most the number of the open.
     border: usize,
-    /// Whose turn is next of the unfinished; past their end it begins anew.
+    /// Whose turn is next of the unfinished; past their end it begins anew. When one leaves, the last takes its place, and may
+    /// so be passed over until the next round; going back for it would let those who come keep the others from their turns.
     turn: usize,
 }
 
@@ -46,6 +47,11 @@ impl Roster {
 
     pub(super) fn blocked(&self) -> &[MemberId] {
         &self.lists[List::Blocked as usize]
+    }
+
+    /// How many are unfinished.
+    pub(super) fn unfinished(&self) -> usize {
+        self.lists[List::Unfinished as usize].len()
     }
 
     /// Whether somebody is pending.
@@ -94,10 +100,6 @@ impl Roster {
             self.border -= 1;
             self.swap_open(place, self.border, members);
             place = self.border;
-        }
-        if list == List::Unfinished && place < self.turn {
-            // The last takes its place and would be passed over.
-            self.turn = place;
         }
         let row = &mut self.lists[list as usize];
         debug_assert_eq!(row[place], id);
@@ -252,8 +254,26 @@ mod tests {
         let turns: Vec<u32> = (0..6).filter_map(|_| roster.next_unfinished()).collect();
         assert_eq!(turns, [0, 1, 2, 3, 0, 1]);
         roster.remove(1, &mut members);
-        let turns: BTreeSet<u32> = (0..2).filter_map(|_| roster.next_unfinished()).collect();
-        assert_eq!(turns, [2, 3].into(), "those who waited longest");
+        let turns: BTreeSet<u32> = (0..4).filter_map(|_| roster.next_unfinished()).collect();
+        assert_eq!(turns, [0, 2, 3].into(), "within a round and a half");
+    }
+
+    #[test]
+    fn those_who_come_and_finish_at_once_keep_nobody_from_a_turn() {
+        let mut members: Chunks<Member> = Chunks::default();
+        members.reach(200);
+        let mut roster = Roster::default();
+        (0..3).for_each(|id| roster.insert(id, List::Unfinished, &mut members));
+        let mut turns = [0; 3];
+        for newcomer in 3..103 {
+            let id = roster.next_unfinished().expect("somebody");
+            match turns.get_mut(id as usize) {
+                Some(turns) => *turns += 1,
+                None => roster.remove(id, &mut members),
+            }
+            roster.insert(newcomer, List::Unfinished, &mut members);
+        }
+        assert!(turns.iter().all(|turns| *turns > 0), "{turns:?}");
     }
 
     #[test]

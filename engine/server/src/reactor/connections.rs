@@ -425,7 +425,10 @@ impl<S: Socket> Connections<S> {
         let Some(connection) = self.slab.get(id) else {
             return;
         };
-        if !self.fanout.is_drained(id) {
+        // A peer whose end has not come in the time that it had for it may never read: the kernel would keep our last bytes
+        // for it for minutes.
+        let is_overdue = connection.is_shut && !connection.is_at_end;
+        if is_overdue || !self.fanout.is_drained(id) {
             connection.socket.reset_on_close();
         }
         let cause = connection.session.end_cause();

@@ -29,8 +29,9 @@ const SIZES: RangeInclusive<u32> = 16..=65_535;
 const BURSTS: RangeInclusive<u32> = 1..=1_024;
 /// Subscribers waited for taken: more than one machine has had.
 const STARTS: RangeInclusive<u32> = 0..=10_000_000;
-/// Bytes of one moment taken, over all streams: it is made at once, and a few of them wait.
-const MOMENT_BYTES_MAX: u64 = 16 << 20;
+/// Payload bytes of one moment taken, over all streams: half of what a group's log keeps by default, so that one moment alone
+/// makes nobody a slow consumer. Where the engine is given more than it can send, a worker's mailbox may hold 512 moments.
+const MOMENT_BYTES_MAX: u64 = 4 << 20;
 
 /// Moments that may wait for the market thread: past these the feed waits, and its frames grow old. A feed that runs ahead
 /// would only fill memory.
@@ -274,7 +275,7 @@ mod tests {
                 "size is \"15\"; it takes a whole number from 16 to 65535",
             ),
             ("?burst=x", "burst is \"x\""),
-            ("?streams=10000&burst=1000&size=1000", "may be 16777216 at most"),
+            ("?streams=10000&burst=1000&size=1000", "may be 4194304 at most"),
         ] {
             let error = BenchOptions::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{error:?} does not say {reason:?}");

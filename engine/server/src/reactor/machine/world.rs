@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, bounded};
 use depthcast_wire::stream::StreamName;
@@ -335,8 +334,10 @@ impl World {
         };
         let pipe = client.pipe.borrow();
         ensure!(pipe.is_closed, "peer {place} is kept, in {:?}", client.peer.phase);
+        // The peer has not ended its side in the time that it had for that.
+        let is_overdue = pipe.is_shut && !client.is_at_end;
         ensure!(
-            pipe.will_reset != client.peer.owed.is_empty(),
+            pipe.will_reset == (!client.peer.owed.is_empty() || is_overdue),
             "peer {place} is closed with a reset: {}, where this is owed: {:?}",
             pipe.will_reset,
             client.peer.owed
@@ -375,7 +376,7 @@ impl World {
             "counted {counted:?} where it was {expected:?}"
         );
         ensure!(
-            self.counters.subscribers.load(Ordering::Relaxed) as u64 == subscribers,
+            self.counters.subscribers.get() as u64 == subscribers,
             "subscribers"
         );
         Ok(())

@@ -41,7 +41,7 @@ use crate::session::encoding::Encoding;
 const BURST: usize = 256;
 
 /// Frames that end a burst: they are handed on before more are made. One event makes at most one for each topic of its
-/// symbol.
+/// symbol; a moment of the bench feed is bounded by its bytes.
 const BURST_FRAMES_MAX: usize = 4096;
 
 /// Frames that wait for full workers before no heartbeat is added to them: room for a burst, for the one event that goes
