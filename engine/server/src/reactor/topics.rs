@@ -291,6 +291,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_market_had_no_room_for_keeps_its_place_before_what_comes_later() {
+        let (market, requests) = bounded(1);
+        let mut rig = Rig {
+            topics: Topics::new(0, market),
+            requests,
+            ..Rig::new()
+        };
+        rig.set(Some("btcusdt@trade"));
+        rig.set(Some("btcusdt@depth"));
+        assert_eq!(rig.asked(), ["+btcusdt@trade"]);
+        rig.settle();
+        assert_eq!(rig.asked(), ["+btcusdt@depth"]);
+        rig.topics.flush();
+        assert_eq!(rig.asked(), ["-btcusdt@trade"]);
+    }
+
+    #[test]
     fn a_subscription_that_finds_the_table_full_leaves_nothing_behind() {
         let mut rig = Rig::new();
         for _ in 1..TOPICS_MAX {

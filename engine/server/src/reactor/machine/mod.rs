@@ -30,7 +30,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::fanout::FanoutLimits;
 use crate::session::{EndCause, SessionLimits};
 use steps::{Case, Step, case};
-use world::{PEERS, World};
+use world::World;
 
 /// What went wrong.
 type Checked<T = ()> = Result<T, String>;
@@ -110,13 +110,9 @@ impl World {
                 ref say,
                 cut,
                 hold,
-            } => {
-                (0..PEERS)
-                    .filter(|place| places >> place & 1 == 1)
-                    .for_each(|place| self.say(place, say, cut, hold));
-            }
+            } => self.say(places, say, cut, hold),
             Step::EndOfStream { place } => self.end_of_stream(place),
-            Step::Reset { place } => self.reset(place),
+            Step::Reset { places } => self.reset(places),
             Step::Room { places, bytes } => self.make_room(places, bytes),
             Step::Publish { streams, count, len } => self.market.publish(streams, count, len),
             Step::Market { requests } => return self.market.read(requests),

@@ -114,11 +114,6 @@ impl Owed {
         self.items.is_empty()
     }
 
-    /// Bytes of what is owed that were not sent yet, at most.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Bytes of the group's frames before the peer, of those that are not its own yet.
     pub(super) fn shared_bytes(&self) -> usize {
         let own = self.own.max(usize::from(self.has_begun));

@@ -58,7 +58,7 @@ pub(super) enum Say {
     SetCombined(bool),
     GetCombined,
     Malformed(u8),
-    /// A message that is no JSON, of so many bytes.
+    /// Two messages that are no JSON, of so many bytes each: together they may be more than is read at a time.
     Long(usize),
     Ping(u8),
     Pong,
@@ -201,7 +201,10 @@ impl Speech {
             Say::Malformed(which) => {
                 out.text(MALFORMED[usize::from(which) % MALFORMED.len()].to_string(), cut);
             }
-            Say::Long(len) => out.text("[".repeat(len), cut),
+            Say::Long(len) => {
+                out.text("[".repeat(len), cut);
+                out.text("]".repeat(len), None);
+            }
             Say::Ping(len) => out.ping(&vec![b'p'; usize::from(len).min(125)]),
             Say::Pings(count) => (0..count).for_each(|n| out.ping(&[n as u8][..n % 2])),
             Say::Pong => {

@@ -48,8 +48,9 @@ pub(super) enum Step {
     EndOfStream {
         place: usize,
     },
+    /// The connections of these peers, a bit each, break.
     Reset {
-        place: usize,
+        places: u8,
     },
     /// The sockets of these peers, a bit each, take so many bytes more.
     Room {
@@ -112,7 +113,7 @@ fn say() -> impl Strategy<Value = Say> {
         12 => any::<bool>().prop_map(Say::SetCombined),
         3 => Just(Say::GetCombined),
         3 => (0u8..6).prop_map(Say::Malformed),
-        1 => (1000usize..60_000).prop_map(Say::Long),
+        1 => (1000usize..65_000).prop_map(Say::Long),
         9 => (0u8..126).prop_map(Say::Ping),
         9 => Just(Say::Pong),
         3 => (2usize..40).prop_map(Say::Pings),
@@ -120,6 +121,15 @@ fn say() -> impl Strategy<Value = Say> {
         1 => Just(Say::Binary),
         1 => (0u8..4).prop_map(Say::Bad),
         2 => code.prop_map(Say::Close),
+    ]
+}
+
+/// What several say at once, so that they come into a group and leave it together.
+fn change() -> impl Strategy<Value = Say> {
+    prop_oneof![
+        3 => streams().prop_map(Say::Subscribe),
+        3 => prop_oneof![Just(31u8), streams()].prop_map(Say::Unsubscribe),
+        1 => any::<bool>().prop_map(Say::SetCombined),
     ]
 }
 
@@ -157,7 +167,7 @@ fn connect() -> impl Strategy<Value = Step> {
 }
 
 fn publish() -> impl Strategy<Value = Step> {
-    let count = prop_oneof![40 => 1usize..4, 6 => 4usize..20, 1 => 60usize..150];
+    let count = prop_oneof![40 => 1usize..4, 6 => 4usize..20, 3 => 60usize..130];
     let len = prop_oneof![80 => 0usize..200, 8 => 200usize..2000, 1 => 60_000usize..70_000];
     let streams = prop_oneof![2 => Just(31u8), 3 => streams()];
     (streams, count, len).prop_map(|(streams, count, len)| Step::Publish {
@@ -170,21 +180,30 @@ fn publish() -> impl Strategy<Value = Step> {
 fn step() -> impl Strategy<Value = Step> {
     let cut = prop::option::weighted(0.15, any::<usize>());
     let places = 0..PEERS;
-    let says =
-        prop_oneof![4 => places.clone().prop_map(|place| 1 << place), 1 => Just(u8::MAX), 1 => any::<u8>()];
     prop_oneof![
         70 => slices().prop_map(Step::Turn),
         45 => publish(),
         45 => (1u8..64, room()).prop_map(|(places, bytes)| Step::Room { places, bytes }),
-        35 => (says, say(), cut, hold())
-            .prop_map(|(places, say, cut, hold)| Step::Say { places, say, cut, hold }),
+        35 => (places.clone(), say(), cut, hold()).prop_map(|(place, say, cut, hold)| Step::Say {
+            places: 1 << place,
+            say,
+            cut,
+            hold,
+        }),
+        8 => (any::<u8>(), change()).prop_map(|(places, say)| Step::Say {
+            places,
+            say,
+            cut: None,
+            hold: 0,
+        }),
         20 => connect(),
         25 => (1usize..10).prop_map(|requests| Step::Market { requests }),
         10 => (0usize..8, prop::bool::weighted(0.9))
             .prop_map(|(which, is_good)| Step::Answer { which, is_good }),
         12 => (1u32..10).prop_map(|ticks| Step::Time { ticks }),
         2 => places.clone().prop_map(|place| Step::EndOfStream { place }),
-        2 => places.prop_map(|place| Step::Reset { place }),
+        1 => places.prop_map(|place| Step::Reset { places: 1 << place }),
+        1 => any::<u8>().prop_map(|places| Step::Reset { places }),
         1 => (0usize..30).prop_map(|which| Step::EndTopic { which }),
         1 => Just(Step::Epoch),
     ]

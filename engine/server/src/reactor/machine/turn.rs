@@ -222,14 +222,13 @@ impl World {
     fn flush(&mut self, visits: usize) -> Checked {
         let retention = self.rules.fanout.retention_bytes;
         let is_bounded = !self.rules.fanout.lossless;
-        let mut behind = [(false, false); PEERS];
+        let mut behind = [false; PEERS];
         for (behind, client) in behind.iter_mut().zip(&self.clients) {
             if let Some(client) = client
                 .as_ref()
                 .filter(|client| client.peer.is_blocked && is_bounded)
             {
-                let owed = &client.peer.owed;
-                *behind = (owed.bytes() > retention, owed.shared_bytes() > retention);
+                *behind = client.peer.owed.shared_bytes() > retention;
             }
         }
         self.connections.fanout.enforce_retention();
@@ -241,9 +240,9 @@ impl World {
         self.settle("flushing")
     }
 
-    /// What a peer has got by a flush, and what follows from it. `may` and `must` say whether it may or must be given up
-    /// for being behind.
-    fn on_flushed(&mut self, place: usize, (may, must): (bool, bool)) -> Checked {
+    /// What a peer has got by a flush, and what follows from it: one that is blocked and `is_behind` must be given up, and
+    /// nobody else.
+    fn on_flushed(&mut self, place: usize, is_behind: bool) -> Checked {
         let Some(client) = &mut self.clients[place] else {
             return Ok(());
         };
@@ -262,10 +261,9 @@ impl World {
         let session = self.connections.session(client.id);
         if client.peer.phase == Phase::Open {
             let is_given_up = session.is_some_and(|session| session.is_closing());
-            ensure!(may || !is_given_up, "given up, which is not behind");
             ensure!(
-                !must || is_given_up,
-                "kept, which is behind: {:?}",
+                is_given_up == is_behind,
+                "given up: {is_given_up}, behind: {is_behind}, owed: {:?}",
                 client.peer.owed
             );
             if is_given_up {

@@ -185,8 +185,14 @@ impl World {
         self.settle("accepting")
     }
 
-    pub(super) fn say(&mut self, place: usize, say: &Say, cut: Option<usize>, hold: usize) {
-        if let Some(client) = self.clients[place].as_mut().filter(|client| client.is_subscriber) {
+    /// Those in the places of which the mask has the bit.
+    fn those(&mut self, places: u8) -> impl Iterator<Item = &mut Client> {
+        let clients = self.clients.iter_mut().enumerate();
+        clients.filter_map(move |(place, client)| client.as_mut().filter(|_| places >> place & 1 == 1))
+    }
+
+    pub(super) fn say(&mut self, places: u8, say: &Say, cut: Option<usize>, hold: usize) {
+        for client in self.those(places).filter(|client| client.is_subscriber) {
             let (bytes, said) = client.speech.say(say, cut);
             client.said.extend(said);
             client.utter(&bytes, hold);
@@ -199,19 +205,14 @@ impl World {
         }
     }
 
-    pub(super) fn reset(&mut self, place: usize) {
-        if let Some(client) = &mut self.clients[place] {
-            client.pipe.borrow_mut().reset();
-        }
+    pub(super) fn reset(&mut self, places: u8) {
+        self.those(places)
+            .for_each(|client| client.pipe.borrow_mut().reset());
     }
 
     pub(super) fn make_room(&mut self, places: u8, bytes: usize) {
-        let clients = self.clients.iter().enumerate();
-        for (_, client) in clients.filter(|(place, _)| places >> place & 1 == 1) {
-            if let Some(client) = client {
-                client.pipe.borrow_mut().make_room(bytes);
-            }
-        }
+        self.those(places)
+            .for_each(|client| client.pipe.borrow_mut().make_room(bytes));
     }
 
     /// Takes note of what the worker asked the market thread for, and holds all connections against their models. Called
