@@ -122,17 +122,9 @@ fn own() -> Own {
     }
 }
 
-/// Says what slows a run down here; an error is what makes it impossible.
-fn look_at_host(load: &LoadOptions) -> Result<(), RunError> {
-    for hint in run::check_host(load)? {
-        eprintln!("depthcast-bench: {hint}");
-    }
-    Ok(())
-}
-
 fn run_limit(options: &LimitOptions) -> Result<Report, RunError> {
     options.load.check()?;
-    look_at_host(&options.load)?;
+    run::check_host(&options.load)?;
     let side = Side::Limit {
         frames_per_send: None,
     };
@@ -141,7 +133,7 @@ fn run_limit(options: &LimitOptions) -> Result<Report, RunError> {
 
 fn run_fanout(options: &FanoutOptions) -> Result<Report, RunError> {
     options.load.check()?;
-    look_at_host(&options.load)?;
+    run::check_host(&options.load)?;
     let own = own();
     let beside = || own.program.with_file_name("depthcast");
     let engine = Side::Engine {

@@ -2,8 +2,7 @@
 //! would let it.
 
 use super::host_facts::HostFacts;
-use super::host_shortage::SOMAXCONN_ADVISED;
-pub use super::host_shortage::{HostHint, HostShortage};
+pub use super::host_shortage::HostShortage;
 
 /// Kernel memory of a loopback connection, both ends and their places in epoll: 9.2 to 9.9 KB on Linux 6.18.
 const KERNEL_BYTES_PER_CONNECTION: u64 = 10_000;
@@ -64,16 +63,6 @@ impl HostFacts {
         .into_iter()
         .flatten()
         .collect()
-    }
-
-    /// What would slow it down.
-    pub fn hints(&self) -> Vec<HostHint> {
-        let somaxconn = self.somaxconn;
-        let is_short = somaxconn < SOMAXCONN_ADVISED;
-        is_short
-            .then_some(HostHint::Somaxconn { somaxconn })
-            .into_iter()
-            .collect()
     }
 
     fn descriptor_shortage(&self, who: &str, need: u64) -> Option<HostShortage> {
@@ -182,7 +171,6 @@ mod tests {
             pid_max: 32_768,
             threads_max: 192_686,
             threads: 150,
-            somaxconn: 4_096,
             conntrack_max: None,
         }
     }
@@ -348,17 +336,5 @@ mod tests {
             ..facts()
         };
         assert_eq!(said(&facts, &everything).len(), 7);
-    }
-
-    #[test]
-    fn a_short_accept_queue_is_a_hint() {
-        let hint = facts().hints()[0].to_string();
-        assert!(hint.starts_with("the kernel holds 4,096 connections"), "{hint}");
-        assert!(hint.contains("net.core.somaxconn=16384"), "{hint}");
-        let long = HostFacts {
-            somaxconn: 16_384,
-            ..facts()
-        };
-        assert!(long.hints().is_empty());
     }
 }

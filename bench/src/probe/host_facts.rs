@@ -37,8 +37,6 @@ pub struct HostFacts {
     pub threads_max: u64,
     /// Threads on the host.
     pub threads: u64,
-    /// The longest accept queue (net.core.somaxconn).
-    pub somaxconn: u64,
     /// Connections that the firewall can follow; None where it follows none.
     pub conntrack_max: Option<u64>,
 }
@@ -66,7 +64,6 @@ impl HostFacts {
             threads_max: setting("/proc/sys/kernel/threads-max")?,
             threads: threads(&read("/proc/loadavg")?)
                 .ok_or_else(|| foreign("/proc/loadavg", "number of threads"))?,
-            somaxconn: setting("/proc/sys/net/core/somaxconn")?,
             conntrack_max: conntrack_max(),
         })
     }

@@ -100,24 +100,6 @@ pub enum HostShortage {
     Unknown(#[from] ProbeError),
 }
 
-/// What makes a run slower, but not impossible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostHint {
-    /// The accept queue is short.
-    #[error(
-        "the kernel holds {} connections at most that wait to be accepted, which slows down who opens many at once: `sysctl \
-         net.core.somaxconn={ADVISED}` as root holds more",
-        Grouped(*somaxconn), ADVISED = SOMAXCONN_ADVISED
-    )]
-    Somaxconn {
-        /// The setting.
-        somaxconn: u64,
-    },
-}
-
-/// An accept queue that is long enough for handshakes in bursts, and which both the engine and the bare loop ask for.
-pub(super) const SOMAXCONN_ADVISED: u64 = 16_384;
-
 const MB: u64 = 1_000_000;
 
 /// A number with a comma between thousands.

@@ -18,8 +18,7 @@ use crate::fleet::FleetError;
 use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
 use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
 use crate::probe::ProbeError;
-use crate::probe::host::{self, HostHint, HostNeed, HostShortage};
-use crate::probe::host_facts::HostFacts;
+use crate::probe::host::{self, HostNeed, HostShortage};
 use crate::probe::launch::LaunchError;
 use measured::Measured;
 use options::{LoadOptions, OptionsError};
@@ -72,9 +71,7 @@ const USER_BYTES_PER_CONNECTION: u64 = 1_000;
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Says, before anything is started, what the host does not allow.
-///
-/// What only slows it down is given back.
-pub fn check_host(load: &LoadOptions) -> Result<Vec<HostHint>, RunError> {
+pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
     let connections = u64::from(load.connections);
     let processes = load.connections.div_ceil(CONNECTIONS_PER_PROCESS_MAX);
     let need = HostNeed {
@@ -87,8 +84,7 @@ pub fn check_host(load: &LoadOptions) -> Result<Vec<HostHint>, RunError> {
         source_addresses: load.connections.div_ceil(CONNECTIONS_PER_SOURCE).into(),
         user_bytes_per_connection: USER_BYTES_PER_CONNECTION,
     };
-    host::check(&need).map_err(RunError::Host)?;
-    Ok(HostFacts::read().map(|facts| facts.hints()).unwrap_or_default())
+    host::check(&need).map_err(RunError::Host)
 }
 
 /// Runs the load against one side.
