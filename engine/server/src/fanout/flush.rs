@@ -11,6 +11,7 @@ use super::log::Log;
 use super::members::Member;
 use super::roster::List;
 use super::{EMPTY_GROUP, Fanout, FanoutEvent, GroupId, MemberId, Wire, WriteOutcome};
+use crate::os::cpu::prefetch;
 
 /// Slices of one gathered write. The kernel takes 1,024; past a few dozen small frames the call's own price is spread
 /// thin already, and the array lives on the stack.
@@ -92,6 +93,11 @@ impl Fanout {
 
     /// Writes what the member is owed, once, and puts it into the list where it now belongs.
     fn visit(&mut self, id: MemberId, group: GroupId, wire: &mut impl Wire) {
+        // Nobody has looked at the next member since the pass before, and the write takes longer than fetching it.
+        if let Some(next) = self.groups[group].roster.peek_pending() {
+            prefetch(&self.members[next]);
+            wire.prefetch(next);
+        }
         let member = &self.members[id];
         let cursor = member.cursor;
         let log = self.groups[group].log();

@@ -69,6 +69,11 @@ pub enum WriteOutcome {
 pub trait Wire {
     /// Writes the slices, in order, to the member's socket.
     fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome;
+
+    /// The member's socket is probably written to next.
+    fn prefetch(&self, member: MemberId) {
+        let _ = member;
+    }
 }
 
 /// What the owner of the connections has to know or do after a call.

@@ -71,6 +71,11 @@ impl Roster {
         Some(id)
     }
 
+    /// Who is pending next, while nobody comes or leaves.
+    pub(super) fn peek_pending(&self) -> Option<MemberId> {
+        self.open().get(self.border).copied()
+    }
+
     /// The next of the unfinished, in turn; it stays one.
     pub(super) fn next_unfinished(&mut self) -> Option<MemberId> {
         let unfinished = &self.lists[List::Unfinished as usize];
