@@ -4,18 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay};
-use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::clock::Clock;
-use crate::os::net;
+use crate::os::handoff;
 use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
@@ -25,8 +24,10 @@ use crate::reactor::feed::{
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::market::Market;
 use crate::reactor::messages::{FeedSymbol, MarketRequest, WorkerMessage};
-use crate::reactor::worker::{Worker, WorkerLinks, WorkerSettings};
+use crate::reactor::worker::{WorkerLinks, WorkerSettings};
 use crate::session::{ECHO_MESSAGE_BYTES_MAX, SessionLimits, TICK_MS};
+use crate::start::WorkerStart;
+use crate::threads;
 
 /// Requests that wait for the market thread at most; workers keep what does not fit, REST answers 503.
 const MARKET_REQUESTS_MAX: usize = 4096;
@@ -96,48 +97,48 @@ impl Engine {
         let symbols = source.symbols();
         let counters = Arc::new(Counters::of_workers(config.workers));
         let (market, requests) = bounded(MARKET_REQUESTS_MAX);
-        let (admin, handed_off) = mpsc::channel(admin::WAITING_MAX);
+        let (admin, handed_off) = handoff::pair()?;
         let end_at_once = Arc::new(AtomicBool::new(false));
         let settings = worker_settings(config);
         let links = WorkerLinks {
             market: market.clone(),
-            admin,
             counters: counters.clone(),
             clock: Clock::start(),
             attempts: Arc::new(Mutex::new(Attempts::new(settings.attempts))),
             end_at_once: end_at_once.clone(),
         };
 
-        // All ports and polls first: an error leaves no thread behind.
-        let mut workers = Vec::new();
+        let (failed, failure) = bounded(1);
+        let mut threads = Vec::new();
         let mut mailboxes = Vec::new();
         let mut address = config.listen;
         for index in 0..config.workers {
-            let listener =
-                net::listen(address, index == 0, config.send_buffer).map_err(|error| StartError::Listen {
-                    address: config.listen,
-                    error,
-                })?;
-            // Port 0 is any free one: all workers share the one that the first was given.
-            address = listener.local_addr()?;
-            let (worker, mailbox) = Worker::new(index, listener, settings.clone(), links.clone())?;
-            workers.push(worker);
-            mailboxes.push(mailbox);
+            let start = WorkerStart {
+                index,
+                address,
+                asked: config.listen,
+                send_buffer: config.send_buffer,
+                settings: settings.clone(),
+                links: links.clone(),
+            };
+            match start.run(&admin, failed.clone()) {
+                Ok(started) => {
+                    // Port 0 is any free one: all workers share the one that the first was given.
+                    address = started.address;
+                    threads.push(started.thread);
+                    mailboxes.push(started.mailbox);
+                }
+                Err(error) => {
+                    // An error leaves no thread behind.
+                    end_at_once.store(true, Ordering::Relaxed);
+                    threads.drain(..).for_each(|thread| drop(thread.join()));
+                    return Err(error);
+                }
+            }
         }
-        let (failed, failure) = bounded(1);
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| spawn(name.to_string(), failed.clone(), run);
-        let mut threads = Vec::new();
-        for (index, worker) in workers.into_iter().enumerate() {
-            threads.push(spawn(
-                &format!("worker-{index}"),
-                Box::new(move || {
-                    if let Err(error) = worker.run() {
-                        panic!("the host's poll failed: {error}");
-                    }
-                }),
-            )?);
-        }
-        drop(links);
+        // The workers have copies of their own, with the last of which the admin thread ends.
+        drop((links, admin));
+        let spawn = |name, run: Box<dyn FnOnce() + Send>| threads::spawn(name, failed.clone(), run);
 
         let (feed, feed_messages) = bounded(FEED_MESSAGES_MAX);
         let seconds = crossbeam_channel::tick(HEARTBEAT);
@@ -263,33 +264,6 @@ fn open_feed(options: &FeedOptions) -> Result<Feed, StartError> {
     })
 }
 
-/// Runs `run` on a thread of its own; if that panics, `failed` is told the thread's name.
-fn spawn(name: String, failed: Sender<String>, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    let witness = Witness {
-        name: name.clone(),
-        failed,
-    };
-    Builder::new().name(name).spawn(move || {
-        let _witness = witness;
-        run();
-    })
-}
-
-/// Tells of a thread that ended by a panic.
-struct Witness {
-    name: String,
-    failed: Sender<String>,
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // One failure is enough to end the engine: there is no room for more.
-            let _ = self.failed.try_send(std::mem::take(&mut self.name));
-        }
-    }
-}
-
 fn worker_settings(config: &Config) -> WorkerSettings {
     let ticks = |ms: u32| ms.div_ceil(TICK_MS);
     // A group's whole retention may have to move into a prefix when a member changes its streams; an echoed message is
@@ -325,28 +299,5 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             loopback: config.attempts_loopback,
         },
         connections_max: config.connections_per_worker,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_that_fails_is_named_and_one_that_ends_is_not() {
-        let (failed, failure) = bounded(1);
-        spawn("calm".into(), failed.clone(), Box::new(|| {}))
-            .unwrap()
-            .join()
-            .unwrap();
-        assert!(failure.try_recv().is_err());
-        let hasty = spawn(
-            "hasty".into(),
-            failed,
-            Box::new(|| panic!("as the test wants it")),
-        )
-        .unwrap();
-        assert!(hasty.join().is_err());
-        assert_eq!(failure.recv(), Ok("hasty".to_string()));
     }
 }

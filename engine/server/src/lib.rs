@@ -11,5 +11,7 @@ pub mod mem;
 pub mod os;
 pub mod reactor;
 pub mod session;
+mod start;
 pub mod stats;
+mod threads;
 pub mod watch;

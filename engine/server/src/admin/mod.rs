@@ -13,17 +13,19 @@ use crossbeam_channel::Sender;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::reactor::messages::{HandedOff, MarketRequest};
+use crate::os::handoff::{HEAD_BYTES_MAX, Taken, Taker};
+use crate::reactor::messages::MarketRequest;
 use rest::Rest;
 use rewind::Rewind;
 
-/// Plain HTTP connections served at a time; those beyond wait in the channel, and beyond [`WAITING_MAX`] get a 503.
+/// Plain HTTP connections served at a time; those beyond wait on their way here, of which the kernel has room for some
+/// hundred, and those beyond that get a 503.
 const CONNECTIONS_MAX: usize = 256;
-
-/// Connections that wait to be served.
-pub const WAITING_MAX: usize = 1024;
 
 /// How long a kept-alive connection may take for its next request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,51 +40,61 @@ const END_CHECK: Duration = Duration::from_millis(100);
 const BUFFER_BYTES_MAX: usize = 80 * 1024;
 
 /// Serves what arrives on `connections` until every worker is gone. To be run on a thread of its own.
-pub fn run(mut connections: mpsc::Receiver<HandedOff>, market: Sender<MarketRequest>) -> io::Result<()> {
+pub fn run(connections: Taker, market: Sender<MarketRequest>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async move {
+        let connections = connections.watched()?;
         let rest = Arc::new(Rest::new(market));
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        while let Some(connection) = connections.recv().await {
-            let Some(place) = place(&places, &connections).await else {
-                break;
+        let mut head = vec![0; HEAD_BYTES_MAX];
+        while let Some(place) = place(&places, &connections).await {
+            let (socket, bytes) = match next(&connections, &mut head).await? {
+                Taken::Socket(socket, bytes) => (std::net::TcpStream::from(socket), bytes),
+                Taken::Lost => {
+                    tracing::warn!("a request was lost: this process has no descriptor left for it");
+                    continue;
+                }
+                Taken::Ended => break,
             };
-            let rest = rest.clone();
+            let (head, rest) = (head[..bytes].to_vec(), rest.clone());
             tokio::spawn(async move {
-                if let Err(error) = serve(connection, rest).await {
+                if let Err(error) = serve(head, socket, rest).await {
                     tracing::debug!(%error, "an HTTP connection failed");
                 }
                 drop(place);
             });
         }
-    });
-    Ok(())
+        Ok(())
+    })
+}
+
+/// Waits for a connection; `head` takes what was read from it.
+async fn next(connections: &AsyncFd<Taker>, head: &mut [u8]) -> io::Result<Taken> {
+    connections
+        .async_io(Interest::READABLE, |way| way.take(head))
+        .await
 }
 
 /// A place for one more connection; None when every worker has gone while all places were taken.
-async fn place(
-    places: &Arc<Semaphore>,
-    connections: &mpsc::Receiver<HandedOff>,
-) -> Option<OwnedSemaphorePermit> {
-    while !connections.is_closed() {
+async fn place(places: &Arc<Semaphore>, connections: &AsyncFd<Taker>) -> Option<OwnedSemaphorePermit> {
+    loop {
         let free = places.clone().acquire_owned();
-        if let Ok(place) = tokio::time::timeout(END_CHECK, free).await {
-            return place.ok();
+        match tokio::time::timeout(END_CHECK, free).await {
+            Ok(place) => return place.ok(),
+            Err(_) if connections.get_ref().is_over() => return None,
+            Err(_) => {}
         }
     }
-    None
 }
 
 async fn serve(
-    connection: HandedOff,
+    head: Vec<u8>,
+    socket: std::net::TcpStream,
     rest: Arc<Rest>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let stream = Rewind::new(
-        connection.head,
-        tokio::net::TcpStream::from_std(connection.socket)?,
-    );
+    let stream = Rewind::new(head, TcpStream::from_std(socket)?);
     let service = service_fn(move |request| {
         let rest = rest.clone();
         async move { Ok::<_, Infallible>(rest.answer(&request).await) }

@@ -1,12 +1,13 @@
 //! Bounded mailboxes of the workers, with coalesced wake-ups: however many messages wait, a worker that sleeps in its
 //! poll is woken once.
 
+use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
-use mio::Waker;
 
 use super::shared::WakeFlag;
+use crate::os::wake::Bell;
 
 /// Messages that wait for one worker at most. A batch holds what one burst of the feed made; at 100 ticks a second this
 /// is seconds of them, past which the worker is overloaded and the sender must wait or merge.
@@ -16,18 +17,15 @@ pub const MAILBOX_MAX: usize = 512;
 #[derive(Debug)]
 pub struct Mailbox<T> {
     sender: Sender<T>,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     flag: Arc<WakeFlag>,
 }
 
-/// The worker's side.
+/// The worker's side; the bell is heard in its poll.
 #[derive(Debug)]
 pub struct Inbox<T> {
     receiver: Receiver<T>,
     flag: Arc<WakeFlag>,
-    /// Kept for as long as the worker may sleep: a wake-up goes down with its waker, and the last sender may be gone
-    /// before the worker has seen it.
-    _waker: Arc<Waker>,
 }
 
 /// The worker has ended.
@@ -44,36 +42,34 @@ pub enum Refused<T> {
     Ended,
 }
 
-/// A mailbox of [`MAILBOX_MAX`] messages whose receiver is woken by `waker`.
-pub fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Inbox<T>) {
+/// A mailbox of [`MAILBOX_MAX`] messages, whose receiver hears its bell. An error is the host's: it has no descriptor left.
+pub fn mailbox<T>() -> io::Result<(Mailbox<T>, Inbox<T>)> {
     let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
     let flag = Arc::new(WakeFlag::default());
-    let waker = Arc::new(waker);
-    (
-        Mailbox {
-            sender,
-            waker: waker.clone(),
-            flag: flag.clone(),
-        },
-        Inbox {
-            receiver,
-            flag,
-            _waker: waker,
-        },
-    )
+    let mailbox = Mailbox {
+        sender,
+        bell: Arc::new(Bell::new()?),
+        flag: flag.clone(),
+    };
+    Ok((mailbox, Inbox { receiver, flag }))
 }
 
 impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Self {
         Mailbox {
             sender: self.sender.clone(),
-            waker: self.waker.clone(),
+            bell: self.bell.clone(),
             flag: self.flag.clone(),
         }
     }
 }
 
 impl<T> Mailbox<T> {
+    /// What rings when something was put in, to be passed to the worker.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
     /// Puts a message in if there is room; else gives it back.
     pub fn try_send(&self, message: T) -> Result<(), Refused<T>> {
         match self.sender.try_send(message) {
@@ -93,7 +89,7 @@ impl<T> Mailbox<T> {
     /// woken, or was looking already, finds it.
     fn wake(&self) -> Result<(), WorkerEnded> {
         if self.flag.raise() {
-            self.waker.wake().map_err(|_| WorkerEnded)?;
+            self.bell.ring().map_err(|_| WorkerEnded)?;
         }
         Ok(())
     }
@@ -114,12 +110,21 @@ impl<T> Inbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::wake::Ear;
+    use std::os::fd::AsFd;
     use std::time::Duration;
+
+    fn listen<T>(mailbox: &Mailbox<T>) -> (mio::Poll, Ear) {
+        let poll = mio::Poll::new().unwrap();
+        let copy = mailbox.bell().as_fd().try_clone_to_owned().unwrap();
+        let ear = Ear::register(copy, poll.registry(), mio::Token(0)).unwrap();
+        (poll, ear)
+    }
 
     #[test]
     fn every_message_arrives_and_a_sleeper_is_woken() {
-        let mut poll = mio::Poll::new().unwrap();
-        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (mailbox, inbox) = mailbox().unwrap();
+        let (mut poll, _ear) = listen(&mailbox);
         let senders: Vec<_> = (0..3)
             .map(|thread| {
                 let mailbox = mailbox.clone();
@@ -146,8 +151,8 @@ mod tests {
 
     #[test]
     fn a_sender_that_goes_at_once_has_woken_all_the_same() {
-        let mut poll = mio::Poll::new().unwrap();
-        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (mailbox, inbox) = mailbox().unwrap();
+        let (mut poll, _ear) = listen(&mailbox);
         mailbox.send("the last").unwrap();
         drop(mailbox);
         let mut events = mio::Events::with_capacity(4);

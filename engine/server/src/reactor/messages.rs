@@ -121,15 +121,6 @@ pub enum MarketRequest {
     },
 }
 
-/// From a worker to the admin thread: a connection whose request is not a subscriber's.
-#[derive(Debug)]
-pub struct HandedOff {
-    /// Its socket.
-    pub socket: std::net::TcpStream,
-    /// What was read from it so far.
-    pub head: Vec<u8>,
-}
-
 /// What the market thread says of a book.
 #[derive(Debug)]
 pub enum DepthAnswer {

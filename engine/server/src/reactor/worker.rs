@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,19 +12,20 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use depthcast_wire::ws::CloseCode;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token, Waker};
-use tokio::sync::mpsc;
+use mio::{Events, Interest, Poll, Token};
 
 use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
 use super::counters::Counters;
 use super::delivery::Stop;
-use super::mailbox::{Inbox, Mailbox, mailbox};
-use super::messages::{HandedOff, MarketRequest, WorkerMessage};
+use super::mailbox::Inbox;
+use super::messages::{MarketRequest, WorkerMessage};
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::os::clock::{self, Clock};
 use crate::os::cpu;
+use crate::os::handoff::{Giver, NotGiven};
+use crate::os::wake::Ear;
 use crate::session::ending::Goodbye;
 use crate::session::{SessionLimits, TICK_MS};
 
@@ -67,8 +69,6 @@ pub struct WorkerSettings {
 pub struct WorkerLinks {
     /// To the market thread.
     pub market: Sender<MarketRequest>,
-    /// To the admin thread.
-    pub admin: mpsc::Sender<HandedOff>,
     /// Counts for everybody.
     pub counters: Arc<Counters>,
     /// The time of all workers.
@@ -80,7 +80,20 @@ pub struct WorkerLinks {
     pub end_at_once: Arc<AtomicBool>,
 }
 
-/// A worker that was built and not started. Its poll is made on the main thread.
+/// What a worker has of its own: its descriptors are of the table of its thread.
+#[derive(Debug)]
+pub struct WorkerEnds {
+    /// Where connections arrive.
+    pub listener: TcpListener,
+    /// Where messages arrive.
+    pub inbox: Inbox<WorkerMessage>,
+    /// A copy of the bell of its mailbox.
+    pub bell: OwnedFd,
+    /// The way to the admin thread.
+    pub admin: Giver,
+}
+
+/// A worker that was built and not started, on the thread on which it is to run.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
@@ -89,6 +102,9 @@ pub struct Worker {
     poll: Poll,
     listener: TcpListener,
     inbox: Inbox<WorkerMessage>,
+    /// Kept for as long as the worker may sleep.
+    _ear: Ear,
+    admin: Giver,
     connections: Connections<TcpStream>,
     clock: Clock,
     now: u32,
@@ -102,19 +118,19 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Worker number `index` on `listener`, and the mailbox by which it is reached.
+    /// Worker number `index`.
     pub fn new(
         index: usize,
-        listener: TcpListener,
+        ends: WorkerEnds,
         settings: WorkerSettings,
         links: WorkerLinks,
-    ) -> io::Result<(Worker, Mailbox<WorkerMessage>)> {
-        let mut listener = listener;
+    ) -> io::Result<Worker> {
+        let mut listener = ends.listener;
         let clock = links.clock;
         let poll = Poll::new()?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
-        let (mailbox, inbox) = mailbox(Waker::new(poll.registry(), WAKER)?);
+        let ear = Ear::register(ends.bell, poll.registry(), WAKER)?;
         let connections = Connections::new(
             settings.connections_max,
             Fanout::new(settings.fanout),
@@ -123,13 +139,15 @@ impl Worker {
             links.counters.clone(),
             index,
         );
-        let worker = Worker {
+        Ok(Worker {
             index,
             settings,
             links,
             poll,
             listener,
-            inbox,
+            inbox: ends.inbox,
+            _ear: ear,
+            admin: ends.admin,
             connections,
             clock,
             now: 0,
@@ -139,8 +157,7 @@ impl Worker {
             timers_may_be_due: false,
             stop_at: None,
             is_stopping_at_once: false,
-        };
-        Ok((worker, mailbox))
+        })
     }
 
     /// Runs until told to stop. An error is the host's: the poll itself failed.
@@ -294,16 +311,12 @@ impl Worker {
         for (mut socket, head) in self.connections.take_handed_off() {
             // Only a socket that has failed refuses to be deregistered, and then the admin thread finds out.
             let _ = self.poll.registry().deregister(&mut socket);
-            if let Err(refused) = self.links.admin.try_send(HandedOff {
-                socket: socket.into(),
-                head,
-            }) {
-                let (mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused)) =
-                    refused;
-                refuse(
-                    &mut TcpStream::from_std(refused.socket),
-                    "too many requests wait; try again",
-                );
+            // What is given is a copy: this one is closed here.
+            if let Err(error) = self.admin.give(socket.as_fd(), &head) {
+                if let NotGiven::Host(_) = error {
+                    tracing::warn!(worker = self.index, %error, "cannot pass a request on");
+                }
+                refuse(&mut socket, "too many requests wait; try again");
             }
         }
     }

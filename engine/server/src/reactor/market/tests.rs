@@ -27,7 +27,6 @@ const ETH: usize = 1;
 pub(super) struct Rig {
     pub(super) market: Market,
     pub(super) inbox: Inbox<WorkerMessage>,
-    poll: mio::Poll,
     next_topic: u32,
     /// How often the feed says that it has depth, from the next epoch on.
     pub(super) depth_cadence_ms: u32,
@@ -36,8 +35,7 @@ pub(super) struct Rig {
 impl Rig {
     /// A market of BTCUSDT and ETHUSDT, fed every 100 ms, whose history has not begun.
     pub(super) fn new() -> Rig {
-        let poll = mio::Poll::new().unwrap();
-        let (mailbox, inbox) = mailbox(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (mailbox, inbox) = mailbox().unwrap();
         let market = Market::new(
             bounded(1).1,
             bounded(1).1,
@@ -48,7 +46,6 @@ impl Rig {
         Rig {
             market,
             inbox,
-            poll,
             next_topic: 0,
             depth_cadence_ms: 100,
         }
@@ -132,10 +129,6 @@ impl Rig {
 
     /// The payloads handed on since the last call, each with the number of its topic.
     pub(super) fn frames(&mut self) -> Vec<(u32, Vec<u8>)> {
-        let mut events = mio::Events::with_capacity(1);
-        self.poll
-            .poll(&mut events, Some(std::time::Duration::ZERO))
-            .unwrap();
         self.inbox.acknowledge();
         let mut frames = Vec::new();
         for message in self.messages() {
