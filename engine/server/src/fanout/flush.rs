@@ -11,7 +11,6 @@ use super::log::Log;
 use super::members::Member;
 use super::roster::List;
 use super::{EMPTY_GROUP, Fanout, FanoutEvent, GroupId, MemberId, Wire, WriteOutcome};
-use crate::os::cpu::prefetch;
 
 /// Slices of one gathered write. The kernel takes 1,024; past a few dozen small frames the call's own price is spread
 /// thin already, and the array lives on the stack.
@@ -20,6 +19,9 @@ const SLICES_MAX: usize = 64;
 /// Bytes of one run, and about what one visit writes: several times what a socket usually takes at once, and small
 /// enough that one member does not hold up the rest.
 const RUN_BYTES_MAX: usize = 256 * 1024;
+
+/// Members that are written to before the books of any of them are kept.
+const STRETCH_MAX: usize = 64;
 
 /// The frames `start..end` of one group's log, one after the other.
 #[derive(Debug, Default)]
@@ -72,6 +74,11 @@ impl Fanout {
         while visited < visits {
             let Some(&id) = self.ready.front() else { break };
             // One that was given up has nobody; its id may be another's by now, which is then here again if it is ready.
+            let at_once = self.visit_stretch(id, visits - visited, wire);
+            if at_once > 0 {
+                visited += at_once;
+                continue;
+            }
             let group = self.groups.get_mut(id).filter(|group| group.is_ready());
             let Some(member) = group.and_then(Group::next_to_visit) else {
                 if let Some(group) = self.groups.get_mut(id) {
@@ -91,13 +98,56 @@ impl Fanout {
         visited
     }
 
+    /// Visits the next members of a pass, up to `visits` of them, as long as they are owed the same and nothing of their own:
+    /// first all writes, then what follows from them. The kernel's way through a write is quicker when little else has been
+    /// in the core's caches since the one before, by about a tenth. Gives how many it visited.
+    fn visit_stretch(&mut self, id: GroupId, visits: usize, wire: &mut impl Wire) -> usize {
+        let Some(group) = self.groups.get_mut(id).filter(|group| group.is_ready()) else {
+            return 0;
+        };
+        let pending = group.pending_alone();
+        let mut stretch = [MemberId::default(); STRETCH_MAX];
+        let Some(cursor) = pending.first().map(|&first| self.members[first].cursor) else {
+            return 0;
+        };
+        let mut count = 0;
+        for (place, &member) in stretch.iter_mut().zip(pending).take(visits) {
+            if !self.members[member].is_plainly_at(cursor) {
+                break;
+            }
+            *place = member;
+            count += 1;
+        }
+        let stretch = &stretch[..count];
+        let end = group.log().end();
+        if count < 2 || cursor == end {
+            return 0;
+        }
+        let (bytes, frames) = if end - cursor == 1 {
+            (self.groups[id].log().last(), 1)
+        } else if self.extend_run(id, cursor) && self.run.end() == end {
+            (self.run.suffix(cursor).unwrap_or_default(), end - cursor)
+        } else {
+            return 0;
+        };
+        let offer = Offer::of(bytes.len(), frames);
+        let (whole, next) = wire.write_to_each(stretch, bytes);
+        for &member in &stretch[..whole] {
+            self.members[member].cursor = end;
+        }
+        let group = &mut self.groups[id];
+        group.log_mut().advance_many(cursor, end, whole as u32);
+        group.roster.pass_over(whole);
+        self.sent.frames += whole as u64 * frames;
+        self.sent.bytes += (whole * offer.bytes) as u64;
+        let Some(outcome) = next else { return whole };
+        group.roster.pass_over(1);
+        self.conclude(stretch[whole], id, offer, outcome);
+        whole + 1
+    }
+
     /// Writes what the member is owed, once, and puts it into the list where it now belongs.
     fn visit(&mut self, id: MemberId, group: GroupId, wire: &mut impl Wire) {
-        // Nobody has looked at the next member since the pass before, and the write takes longer than fetching it.
-        if let Some(next) = self.groups[group].roster.peek_pending() {
-            prefetch(&self.members[next]);
-            wire.prefetch(next);
-        }
         let member = &self.members[id];
         let cursor = member.cursor;
         let log = self.groups[group].log();
@@ -116,6 +166,11 @@ impl Fanout {
         } else {
             self.write_gathered(id, group, wire)
         };
+        self.conclude(id, group, offer, outcome);
+    }
+
+    /// Does what follows from a write.
+    fn conclude(&mut self, id: MemberId, group: GroupId, offer: Offer, outcome: WriteOutcome) {
         match outcome {
             WriteOutcome::Wrote(written) => self.settle(id, group, offer, written),
             WriteOutcome::Failed => {

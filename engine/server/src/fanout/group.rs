@@ -78,6 +78,16 @@ impl Group {
         self.is_ready
     }
 
+    /// Those who are pending, where nobody else has a turn. Begins a new pass when this one is through and something was
+    /// appended since.
+    pub(super) fn pending_alone(&mut self) -> &[MemberId] {
+        if self.roster.unfinished() > 0 {
+            return &[];
+        }
+        self.begin_pass_if_due();
+        self.roster.pending()
+    }
+
     /// The next member to visit. Begins a new pass when this one is through and something was appended since. None when
     /// there is nothing to do.
     ///
@@ -93,10 +103,14 @@ impl Group {
     }
 
     fn next_of_pass(&mut self) -> Option<MemberId> {
+        self.begin_pass_if_due();
+        self.roster.next_pending()
+    }
+
+    fn begin_pass_if_due(&mut self) {
         if !self.roster.has_pending() && std::mem::take(&mut self.is_fresh) {
             self.roster.begin_pass();
         }
-        self.roster.next_pending()
     }
 
     /// Names the blocked members that have more than `retention` bytes before them.

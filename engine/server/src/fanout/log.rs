@@ -78,10 +78,16 @@ impl Log {
 
     /// Moves a cursor forward.
     pub(super) fn advance(&mut self, from: u64, to: u64) {
+        self.advance_many(from, to, 1);
+    }
+
+    /// Moves `cursors` that stand at the same position forward.
+    pub(super) fn advance_many(&mut self, from: u64, to: u64, cursors: u32) {
         debug_assert!(from <= to && to <= self.end());
         if from != to {
-            *self.parked_mut(to) += 1;
-            self.unpark(from);
+            *self.parked_mut(to) += cursors;
+            *self.parked_mut(from) -= cursors;
+            self.trim();
         }
     }
 

@@ -27,6 +27,13 @@ pub(super) struct Member {
     pub(super) is_lagging: bool,
 }
 
+impl Member {
+    /// Whether it stands there, is owed nothing before, and nobody waits to hear of it.
+    pub(super) fn is_plainly_at(&self, cursor: u64) -> bool {
+        self.cursor == cursor && self.prefix.is_none() && !self.is_watched && !self.is_lagging
+    }
+}
+
 /// Bytes of shared frames that may wait for one connection: twice the snapshots of a thousand simulated symbols.
 pub(super) const SHARED_BYTES_MAX: usize = 64 << 20;
 

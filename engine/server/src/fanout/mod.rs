@@ -70,9 +70,16 @@ pub trait Wire {
     /// Writes the slices, in order, to the member's socket.
     fn write(&mut self, member: MemberId, slices: &[IoSlice<'_>]) -> WriteOutcome;
 
-    /// The member's socket is probably written to next.
-    fn prefetch(&self, member: MemberId) {
-        let _ = member;
+    /// Writes the same bytes to the sockets of several members in turn, until one does not take all of them. Gives how many
+    /// took all, and what became of the next one, if there is one.
+    fn write_to_each(&mut self, members: &[MemberId], bytes: &[u8]) -> (usize, Option<WriteOutcome>) {
+        for (place, &member) in members.iter().enumerate() {
+            let outcome = self.write(member, &[IoSlice::new(bytes)]);
+            if outcome != WriteOutcome::Wrote(bytes.len()) {
+                return (place, Some(outcome));
+            }
+        }
+        (members.len(), None)
     }
 }
 

@@ -71,9 +71,15 @@ impl Roster {
         Some(id)
     }
 
-    /// Who is pending next, while nobody comes or leaves.
-    pub(super) fn peek_pending(&self) -> Option<MemberId> {
-        self.open().get(self.border).copied()
+    /// Those who are pending, in the order of their turns.
+    pub(super) fn pending(&self) -> &[MemberId] {
+        &self.open()[self.border..]
+    }
+
+    /// The first `count` of the pending count as caught up from here on.
+    pub(super) fn pass_over(&mut self, count: usize) {
+        debug_assert!(count <= self.pending().len());
+        self.border += count;
     }
 
     /// The next of the unfinished, in turn; it stays one.

@@ -97,11 +97,6 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// The memory in which the entry under `key` is, whether or not there is one.
-    pub fn slot(&self, key: u32) -> Option<&impl Sized> {
-        self.slots.get(key)
-    }
-
     /// The entry under `key`, if there is one.
     pub fn get(&self, key: u32) -> Option<&T> {
         match self.slots.get(key) {

@@ -17,7 +17,6 @@ use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
-use crate::os::cpu;
 use crate::session::ending::Goodbye;
 use crate::session::{EndCause, Next, Session, SessionLimits, Turn};
 
@@ -89,12 +88,6 @@ impl<S: Socket> Wire for Sockets<'_, S> {
         match connection.socket.send(slices) {
             Ok(written) => WriteOutcome::Wrote(written),
             Err(_) => WriteOutcome::Failed,
-        }
-    }
-
-    fn prefetch(&self, member: MemberId) {
-        if let Some(slot) = self.0.slot(member) {
-            cpu::prefetch(slot);
         }
     }
 }
