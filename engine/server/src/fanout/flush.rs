@@ -141,7 +141,6 @@ impl Fanout {
         self.sent.frames += whole as u64 * frames;
         self.sent.bytes += (whole * offer.bytes) as u64;
         let Some(outcome) = next else { return whole };
-        group.roster.pass_over(1);
         self.conclude(stretch[whole], id, offer, outcome);
         whole + 1
     }
