@@ -475,6 +475,23 @@ fn one_that_is_owed_much_costs_the_others_no_visits() {
 }
 
 #[test]
+fn members_that_catch_up_together_are_told_of_one_by_one() {
+    let mut world = World::of_one_group();
+    for socket in world.sockets.0.values_mut() {
+        socket.room = 0;
+    }
+    world.step(&Step::Publish { topic: 0, len: 10 });
+    world.step(&Step::Flush { visits: 10 });
+    world.fanout.watch_drained(2);
+    assert_eq!(world.fanout.lagging(), MEMBERS);
+    world.events.clear();
+    world.finish();
+    let is_caught_up = |event: &&FanoutEvent| matches!(event, FanoutEvent::CaughtUp(_));
+    assert_eq!(world.events.iter().filter(is_caught_up).count(), MEMBERS as usize);
+    assert!(world.events.contains(&FanoutEvent::Drained(2)));
+}
+
+#[test]
 fn an_owner_is_told_when_a_member_owes_nothing() {
     let mut world = World::new(ROOMY);
     world.fanout.watch_drained(1);
