@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use depthcast::fanout::{Fanout, FanoutEvent, FanoutLimits, MemberId, TopicId, Wire, WriteOutcome};
+use depthcast::fanout::{Fanout, FanoutEvent, FanoutLimits, Ids, MemberId, TopicId, Wire, WriteOutcome};
 
 /// A payload of 128 bytes with its header of 4.
 const FRAME_BYTES: usize = 132;
@@ -90,7 +90,7 @@ fn append(criterion: &mut Criterion) {
                     let publishes = left.min(WAITING as u64);
                     let start = Instant::now();
                     for _ in 0..publishes {
-                        fanout.publish(black_box(topic), &frame);
+                        fanout.publish(black_box(topic), &frame, Ids::default());
                     }
                     elapsed += start.elapsed();
                     left -= publishes;
@@ -112,13 +112,13 @@ fn pass(criterion: &mut Criterion) {
         let (mut fanout, topic) = wanted(1, MEMBERS);
         group.bench_function(BenchmarkId::new("frames", frames), |bencher| {
             bencher.iter(|| {
-                (0..frames).for_each(|_| fanout.publish(topic, &frame));
+                (0..frames).for_each(|_| fanout.publish(topic, &frame, Ids::default()));
                 flush_all(&mut fanout, READY);
             });
         });
         group.bench_function(BenchmarkId::new("frames_in_halves", frames), |bencher| {
             bencher.iter(|| {
-                (0..frames).for_each(|_| fanout.publish(topic, &frame));
+                (0..frames).for_each(|_| fanout.publish(topic, &frame, Ids::default()));
                 half_and_half(&mut fanout);
             });
         });
@@ -212,7 +212,9 @@ fn groups_of_one(criterion: &mut Criterion) {
     let frame = frame();
     let delivered = STREAMS * MEMBERS as usize;
     let mut publish_and_flush = || {
-        topics.iter().for_each(|&topic| fanout.publish(topic, &frame));
+        topics
+            .iter()
+            .for_each(|&topic| fanout.publish(topic, &frame, Ids::default()));
         flush_all(&mut fanout, READY);
         fanout.sent().frames
     };

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay};
+use depthcast_wire::target::LagPolicy;
 
 use crate::admin;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::clock::Clock;
 use crate::os::handoff;
+use crate::os::net::SocketBuffers;
 use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
@@ -117,7 +119,10 @@ impl Engine {
                 index,
                 address,
                 asked: config.listen,
-                send_buffer: config.send_buffer,
+                buffers: SocketBuffers {
+                    send: config.send_buffer,
+                    notsent_lowat: config.notsent_lowat,
+                },
                 settings: settings.clone(),
                 links: links.clone(),
             };
@@ -285,6 +290,12 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             ping_ticks: ticks(config.ping_ms),
             pong_ticks: ticks(config.pong_ms),
             lag_ticks: ticks(config.lag_ms),
+            conflate_ticks: ticks(config.retention_ms),
+            lag_policy: if config.feed.is_lossless() {
+                LagPolicy::Evict
+            } else {
+                config.lag
+            },
             close_ticks: ticks(CLOSE_MS),
             life_ticks: config.life_s * (1000 / TICK_MS),
             messages_per_second: config.messages_per_second,

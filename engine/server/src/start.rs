@@ -9,6 +9,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::engine::StartError;
 use crate::os::handoff::Giver;
+use crate::os::net::SocketBuffers;
 use crate::os::{apart, net};
 use crate::reactor::mailbox::{Inbox, Mailbox, mailbox};
 use crate::reactor::messages::WorkerMessage;
@@ -23,8 +24,8 @@ pub(crate) struct WorkerStart {
     pub(crate) address: SocketAddr,
     /// What was asked for, for the error.
     pub(crate) asked: SocketAddr,
-    /// The send buffer of its connections, in bytes.
-    pub(crate) send_buffer: Option<usize>,
+    /// What the kernel keeps for its connections.
+    pub(crate) buffers: SocketBuffers,
     pub(crate) settings: WorkerSettings,
     pub(crate) links: WorkerLinks,
 }
@@ -82,12 +83,11 @@ impl WorkerStart {
         let Ok([bell, admin]) = <[OwnedFd; 2]>::try_from(own) else {
             return Err(io::Error::other("a thread apart was not given what was passed").into());
         };
-        let listener = net::listen(self.address, self.index == 0, self.send_buffer).map_err(|error| {
-            StartError::Listen {
+        let listener =
+            net::listen(self.address, self.index == 0, self.buffers).map_err(|error| StartError::Listen {
                 address: self.asked,
                 error,
-            }
-        })?;
+            })?;
         let address = listener.local_addr()?;
         let ends = WorkerEnds {
             listener,

@@ -9,23 +9,24 @@ use crate::session::EndCause;
 /// What happened between two looks that lie `elapsed` apart, and what is there now:
 ///
 /// ```text
-/// stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, 0 blocked, 0 evicted, 0 refused
+/// stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, 0 blocked, 0 conflated, 0 evicted, 0 refused
 /// ```
 ///
-/// An update is a depth event of the feed; a delivery is a frame that one connection's socket took. Evicted are the slow
-/// consumers since the start, refused those who did not get a connection since the start: for want of room, or because
+/// An update is a depth event of the feed; a delivery is a frame that one connection's socket took. Conflated counts how often
+/// slow consumers skipped ahead, and evicted those that were closed, since the start; refused those who did not get a connection since the start: for want of room, or because
 /// their address had opened too many. Gaps of the feed since the start are named where there are any.
 pub fn line(before: &Totals, now: &Totals, elapsed: Duration) -> String {
     let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64().max(1e-9);
     let ended = |cause: EndCause| now.ended[cause.index()];
     let mut line = format!(
-        "stats: {} connections ({} subscribed), {} updates/s, {} deliveries/s, {}, {} blocked, {} evicted, {} refused",
+        "stats: {} connections ({} subscribed), {} updates/s, {} deliveries/s, {}, {} blocked, {} conflated, {} evicted, {} refused",
         now.connections,
         now.subscribers,
         short(rate(before.depth_events, now.depth_events)),
         short(rate(before.deliveries, now.deliveries)),
         byte_rate(rate(before.bytes, now.bytes)),
         now.blocked,
+        now.conflated,
         ended(EndCause::SlowConsumer),
         now.refused + ended(EndCause::Attempts),
     );
@@ -109,6 +110,7 @@ mod tests {
             connections: 12,
             subscribers: 10,
             blocked: 1,
+            conflated: 7,
             deliveries: 1_002_400,
             bytes: 5_006_800_000,
             refused: 2,
@@ -119,7 +121,7 @@ mod tests {
         now.ended[EndCause::Attempts.index()] = 4;
         now.ended[EndCause::Peer.index()] = 100;
         let text = "stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, \
-                    1 blocked, 3 evicted, 6 refused";
+                    1 blocked, 7 conflated, 3 evicted, 6 refused";
         assert_eq!(line(&before, &now, Duration::from_secs(2)), text);
         now.feed_gaps = 5;
         assert_eq!(

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use percent_encoding::percent_decode_str;
 
-use crate::stream::{StreamName, excerpt};
+use crate::stream::{StreamName, SymbolName, excerpt};
 use crate::time_unit::TimeUnit;
 
 /// The most names one URL may hold: as many streams as one connection may have on the exchange. It bounds the work and
@@ -31,6 +31,36 @@ pub enum Format {
     Json,
     /// Simple Binary Encoding in binary frames.
     Sbe,
+}
+
+/// Where a client left off: the last update id of each symbol's book that it knows, in one history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The number of the history.
+    pub epoch: u64,
+    /// Symbols, each once, with the id; at most [`TARGET_STREAMS_MAX`].
+    pub ids: Vec<(SymbolName, u64)>,
+}
+
+/// What becomes of a connection that cannot keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LagPolicy {
+    /// What it missed is told to it as one event, or it skips to the newest; where neither is possible it is closed.
+    #[default]
+    Conflate,
+    /// It is closed.
+    Evict,
+}
+
+impl LagPolicy {
+    /// The policy of that name; None where there is none.
+    pub fn parse(text: &str) -> Option<LagPolicy> {
+        match text {
+            "conflate" => Some(LagPolicy::Conflate),
+            "evict" => Some(LagPolicy::Evict),
+            _ => None,
+        }
+    }
 }
 
 /// Whose a request target is.
@@ -59,6 +89,11 @@ pub struct SubscriberTarget {
     pub first_ignored: Option<Box<str>>,
     /// Whether each depth stream is to start with a snapshot (`snapshot=1`), which its next event then continues.
     pub snapshot: bool,
+    /// Where the depth streams of some symbols go on (`resume=btcusdt:50093239218,…` with `epoch=`): with one merged event,
+    /// or with a snapshot where that is not possible any more.
+    pub resume: Option<Resume>,
+    /// What becomes of the connection when it cannot keep up (`lag=`), where it says so itself.
+    pub lag: Option<LagPolicy>,
     /// Whether this is `/echo`: no market data, every message comes back.
     pub echo: bool,
 }
@@ -78,6 +113,31 @@ pub enum TargetError {
         /// The value, cut where it was long.
         value: Box<str>,
     },
+    /// `resume` is no list of symbols, each once, with ids.
+    #[error(
+        "parameter resume must be SYMBOL:ID or several of them with commas, as btcusdt:50093239218, not {value:?}"
+    )]
+    Resume {
+        /// What is wrong in it, cut where it was long.
+        value: Box<str>,
+    },
+    /// `epoch` is no number.
+    #[error(
+        "parameter epoch must be the number that the header Depthcast-Epoch of an upgrade's answer gave, not {value:?}"
+    )]
+    Epoch {
+        /// The value, cut where it was long.
+        value: Box<str>,
+    },
+    /// `lag` has a value that is neither.
+    #[error("parameter lag must be conflate or evict, not {value:?}")]
+    Lag {
+        /// The value, cut where it was long.
+        value: Box<str>,
+    },
+    /// `resume` without `epoch`.
+    #[error("parameter resume needs epoch= beside it: ids are of one history of the feed")]
+    ResumeWithoutEpoch,
     /// More names than a connection may have streams.
     #[error("more than {TARGET_STREAMS_MAX} streams in one URL")]
     TooManyStreams,
@@ -106,15 +166,24 @@ impl SubscriberTarget {
         };
         check_percent_encoding(target)?;
         let mut names_seen = Names::default();
+        let (mut ids, mut epoch) = (None, None);
         names_seen.read(&mut found, names)?;
         for parameter in query.split('&') {
             match parameter.split_once('=') {
                 Some(("timeUnit", value)) => found.time_unit = parse_time_unit(&decode(value)?)?,
                 Some(("snapshot", value)) => found.snapshot = parse_snapshot(&decode(value)?)?,
+                Some(("resume", value)) => ids = Some(parse_resume(&decode(value)?)?),
+                Some(("lag", value)) => found.lag = Some(parse_lag(&decode(value)?)?),
+                Some(("epoch", value)) => epoch = Some(parse_epoch(&decode(value)?)?),
                 Some(("streams", value)) if !found.echo => names_seen.read(&mut found, value)?,
                 _ => {}
             }
         }
+        found.resume = match (ids, epoch) {
+            (Some(ids), Some(epoch)) => Some(Resume { epoch, ids }),
+            (Some(_), None) => return Err(TargetError::ResumeWithoutEpoch),
+            (None, _) => None,
+        };
         if found.format == Format::Sbe {
             found.time_unit = TimeUnit::Microsecond;
         }
@@ -205,6 +274,40 @@ fn parse_snapshot(value: &str) -> Result<bool, TargetError> {
             value: excerpt(value),
         }),
     }
+}
+
+fn parse_resume(list: &str) -> Result<Vec<(SymbolName, u64)>, TargetError> {
+    let mut ids = Vec::new();
+    let mut seen = HashSet::new();
+    for item in list.split(',') {
+        if ids.len() == TARGET_STREAMS_MAX {
+            return Err(TargetError::TooManyStreams);
+        }
+        let parsed = item
+            .split_once(':')
+            .and_then(|(symbol, id)| Some((SymbolName::new(symbol)?, parse_number(id)?)))
+            .filter(|(symbol, _)| seen.insert(*symbol));
+        ids.push(parsed.ok_or_else(|| TargetError::Resume { value: excerpt(item) })?);
+    }
+    Ok(ids)
+}
+
+fn parse_lag(value: &str) -> Result<LagPolicy, TargetError> {
+    LagPolicy::parse(value).ok_or_else(|| TargetError::Lag {
+        value: excerpt(value),
+    })
+}
+
+fn parse_epoch(value: &str) -> Result<u64, TargetError> {
+    parse_number(value).ok_or_else(|| TargetError::Epoch {
+        value: excerpt(value),
+    })
+}
+
+/// Digits and nothing else: the standard library would take a plus sign, too.
+fn parse_number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
 }
 
 /// The decoding library passes a malformed `%` through; here it is the client's mistake and said so.
@@ -389,6 +492,69 @@ mod tests {
                 format!("parameter snapshot must be 1 or 0, not {value:?}")
             );
         }
+    }
+
+    #[test]
+    fn a_connection_says_what_becomes_of_it_when_it_lags() {
+        assert_eq!(subscriber("/ws/a@depth").lag, None);
+        assert_eq!(
+            subscriber("/ws/a@depth?lag=conflate").lag,
+            Some(LagPolicy::Conflate)
+        );
+        assert_eq!(subscriber("/sbe/ws?lag=%65vict").lag, Some(LagPolicy::Evict));
+        for value in ["", "Evict", "drop", "conflate,evict"] {
+            assert_eq!(
+                refusal(&format!("/ws/a@depth?lag={value}")),
+                format!("parameter lag must be conflate or evict, not {value:?}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_goes_on_where_it_left_off() {
+        let found = subscriber("/ws/a@depth?resume=a:17%2Cb:18446744073709551615&epoch=3");
+        let symbol = |name| SymbolName::new(name).unwrap();
+        assert_eq!(
+            found.resume,
+            Some(Resume {
+                epoch: 3,
+                ids: vec![(symbol("a"), 17), (symbol("b"), u64::MAX)]
+            })
+        );
+        assert_eq!(subscriber("/ws/a@depth?epoch=3").resume, None);
+        for value in [
+            "",
+            "a",
+            "a:",
+            "a:x",
+            ":1",
+            "a:1,",
+            "a:1,a:2",
+            "a:-1",
+            "a:+1",
+            "a:1:2",
+            "a:18446744073709551616",
+            "a b:1",
+        ] {
+            let refusal = refusal(&format!("/ws/a@depth?resume={value}&epoch=3"));
+            assert!(
+                refusal.starts_with("parameter resume must be"),
+                "{value}: {refusal}"
+            );
+        }
+        for value in ["", "x", "-1", "1.0"] {
+            let refusal = refusal(&format!("/ws/a@depth?resume=a:1&epoch={value}"));
+            assert!(
+                refusal.starts_with("parameter epoch must be"),
+                "{value}: {refusal}"
+            );
+        }
+        assert!(refusal("/ws/a@depth?resume=a:1").contains("needs epoch="));
+        let many = (0..=TARGET_STREAMS_MAX)
+            .map(|n| format!("s{n}:1"))
+            .collect::<Vec<_>>()
+            .join(",");
+        assert!(refusal(&format!("/ws/a@depth?resume={many}&epoch=1")).starts_with("more than"));
     }
 
     #[test]

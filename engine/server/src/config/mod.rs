@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use depthcast_wire::target::LagPolicy;
 use serde::{Deserialize, Deserializer};
 
 pub use self::feed::{FeedOptions, FeedUrlError};
@@ -74,9 +75,18 @@ pub struct Settings {
     #[arg(long, value_name = "MS")]
     pub pong_ms: Option<u32>,
 
+    /// What becomes of a connection that cannot keep up, unless its URL has lag=: conflate (what it missed of a book comes
+    /// as one event, best bid and ask skip to the newest; trades cannot, and close) or evict. [default: conflate]
+    #[arg(long, value_name = "POLICY")]
+    pub lag: Option<String>,
+
     /// Milliseconds a connection may owe bytes before it is closed as a slow consumer. [default: 10000]
     #[arg(long, value_name = "MS")]
     pub lag_ms: Option<u32>,
+
+    /// Milliseconds a connection may owe bytes before it is conflated. [default: 1000]
+    #[arg(long, value_name = "MS")]
+    pub retention_ms: Option<u32>,
 
     /// Seconds after which a connection is closed, to come back. [default: 86400]
     #[arg(long, value_name = "S")]
@@ -98,13 +108,19 @@ pub struct Settings {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub attempts_loopback: Option<bool>,
 
-    /// Bytes a group of equal subscribers keeps for those who cannot keep up; past it they are closed. [default: 8388608]
+    /// Bytes a group of equal subscribers keeps for those who cannot keep up; past it they are
+    /// conflated or closed. [default: 8388608]
     #[arg(long, value_name = "BYTES")]
     pub retention_bytes: Option<usize>,
 
     /// Bytes of kernel send buffer of each connection. [default: as the kernel sizes it]
     #[arg(long, value_name = "BYTES")]
     pub send_buffer: Option<usize>,
+
+    /// Bytes that the kernel may hold of a connection before it has sent them (TCP_NOTSENT_LOWAT): past it the connection counts
+    /// as one that cannot keep up, and what it finally gets is fresh. [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    pub notsent_lowat: Option<usize>,
 
     /// Say every so often, as 5s or 1m, what the engine does: a line on standard output. [default: never]
     #[arg(long, value_name = "DURATION")]
@@ -132,6 +148,10 @@ pub struct Config {
     pub ping_ms: u32,
     /// For a pong, milliseconds.
     pub pong_ms: u32,
+    /// What becomes of slow consumers.
+    pub lag: LagPolicy,
+    /// Before a slow consumer is conflated, milliseconds.
+    pub retention_ms: u32,
     /// Before a slow consumer is closed, milliseconds.
     pub lag_ms: u32,
     /// Of a connection, seconds.
@@ -148,6 +168,8 @@ pub struct Config {
     pub retention_bytes: usize,
     /// Bytes of kernel send buffer.
     pub send_buffer: Option<usize>,
+    /// Bytes unsent in the kernel.
+    pub notsent_lowat: usize,
     /// Between two lines of statistics.
     pub stats: Option<Duration>,
     /// Whether `/echo` exists.
@@ -178,6 +200,12 @@ pub enum ConfigError {
     /// What `--feed` says.
     #[error(transparent)]
     Feed(#[from] FeedUrlError),
+    /// What `--lag` says.
+    #[error("--lag {text:?} is no policy: it takes conflate or evict")]
+    Lag {
+        /// The value.
+        text: String,
+    },
     /// Where to listen.
     #[error(
         "--listen {0:?} is no address of this host: it takes HOST:PORT, as 127.0.0.1:9443 or localhost:0"
@@ -247,7 +275,10 @@ impl Settings {
             streams_per_connection: self.streams_per_connection.or(below.streams_per_connection),
             ping_ms: self.ping_ms.or(below.ping_ms),
             pong_ms: self.pong_ms.or(below.pong_ms),
+            lag: self.lag.or(below.lag),
             lag_ms: self.lag_ms.or(below.lag_ms),
+            retention_ms: self.retention_ms.or(below.retention_ms),
+            notsent_lowat: self.notsent_lowat.or(below.notsent_lowat),
             life_s: self.life_s.or(below.life_s),
             messages_per_second: self.messages_per_second.or(below.messages_per_second),
             attempts_per_ip: self.attempts_per_ip.or(below.attempts_per_ip),
@@ -295,7 +326,10 @@ impl Settings {
             )? as usize,
             ping_ms: ms("ping-ms", self.ping_ms, 20_000)?,
             pong_ms: ms("pong-ms", self.pong_ms, 60_000)?,
+            lag: self.lag.map_or(Ok(LagPolicy::default()), lag_policy)?,
             lag_ms: ms("lag-ms", self.lag_ms, 10_000)?,
+            retention_ms: ms("retention-ms", self.retention_ms, 1000)?,
+            notsent_lowat: bytes("notsent-lowat", self.notsent_lowat.unwrap_or(16_384))?,
             life_s: number("life-s", self.life_s, 86_400, 1, 31_536_000)?,
             messages_per_second: number("messages-per-second", self.messages_per_second, 5, 0, 10_000)?
                 as u16,
@@ -308,6 +342,10 @@ impl Settings {
             echo: self.echo.unwrap_or(false),
         })
     }
+}
+
+fn lag_policy(text: String) -> Result<LagPolicy, ConfigError> {
+    LagPolicy::parse(&text).ok_or(ConfigError::Lag { text })
 }
 
 /// A text, or a list of texts.

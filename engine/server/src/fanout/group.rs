@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::log::Log;
 use super::members::Member;
 use super::roster::Roster;
-use super::{FanoutEvent, MemberId, TopicId};
+use super::{FanoutEvent, MemberId, Origin, TopicId};
 use crate::mem::chunks::Chunks;
 
 /// A set of topics and those who receive them.
@@ -58,8 +58,8 @@ impl Group {
         &mut self.log
     }
 
-    pub(super) fn append(&mut self, frame: Bytes) {
-        self.log.append(frame);
+    pub(super) fn append(&mut self, frame: Bytes, origin: Origin) {
+        self.log.append(frame, origin);
         self.is_fresh = true;
     }
 

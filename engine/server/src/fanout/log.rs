@@ -7,9 +7,13 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::Origin;
+use super::prefix::Piece;
+
 #[derive(Debug)]
 struct Entry {
     frame: Bytes,
+    origin: Origin,
     /// How many cursors stand before this frame.
     parked: u32,
     /// Bytes of all frames that were ever before this one.
@@ -39,12 +43,13 @@ impl Log {
     }
 
     /// Adds a frame; the cursors that stood at the end now stand before it. With no cursor anywhere it is not kept.
-    pub(super) fn append(&mut self, frame: Bytes) {
+    pub(super) fn append(&mut self, frame: Bytes, origin: Origin) {
         let parked = std::mem::take(&mut self.parked_at_end);
         let bytes_before = self.bytes_ever;
         self.bytes_ever += frame.len() as u64;
         self.entries.push_back(Entry {
             frame,
+            origin,
             parked,
             bytes_before,
         });
@@ -57,6 +62,16 @@ impl Log {
         self.entries
             .range(skip.min(self.entries.len())..)
             .map(|entry| &entry.frame)
+    }
+
+    /// The frames from `cursor` to the end, as others may keep them.
+    pub(super) fn pieces_from(&self, cursor: u64) -> impl Iterator<Item = Piece> {
+        let skip = usize::try_from(cursor.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let entries = self.entries.range(skip.min(self.entries.len())..);
+        entries.map(|entry| Piece {
+            bytes: entry.frame.clone(),
+            origin: Some(entry.origin),
+        })
     }
 
     /// The newest frame; empty when it holds none.
@@ -133,15 +148,21 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
+    const ORIGIN: Origin = Origin {
+        topic: 0,
+        serial: 0,
+        first_id: 0,
+    };
+
     #[test]
     fn keeps_only_what_a_cursor_has_still_to_send() {
         let mut log = Log::default();
-        log.append(frame("nobody"));
+        log.append(frame("nobody"), ORIGIN);
         assert_eq!((log.start, log.end(), log.bytes()), (1, 1, 0));
         let slow = log.park_at_end();
         let fast = log.park_at_end();
-        log.append(frame("a"));
-        log.append(frame("bc"));
+        log.append(frame("a"), ORIGIN);
+        log.append(frame("bc"), ORIGIN);
         log.advance(fast, 3);
         assert_eq!(log.bytes(), 3);
         assert_eq!(log.frames_from(slow).collect::<Vec<_>>(), ["a", "bc"]);
@@ -150,7 +171,7 @@ mod tests {
         log.unpark(2);
         assert_eq!((log.start, log.end(), log.bytes()), (3, 3, 0));
         log.unpark(3);
-        log.append(frame("nobody again"));
+        log.append(frame("nobody again"), ORIGIN);
         assert_eq!(log.bytes(), 0);
     }
 
@@ -159,7 +180,7 @@ mod tests {
         let mut log = Log::default();
         log.park_at_end();
         for text in ["aaaa", "bb", "ccc"] {
-            log.append(frame(text));
+            log.append(frame(text), ORIGIN);
         }
         let cutoffs: Vec<_> = [0, 2, 3, 5, 8, 9]
             .map(|bytes| log.position_within(bytes))

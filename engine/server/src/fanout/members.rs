@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::group::Group;
-use super::prefix::Prefix;
+use super::prefix::{Piece, Prefix};
 use super::roster::List;
-use super::{EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, MemberId, TopicId};
+use super::{EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, Ids, MemberId, Origin, TopicId};
 
 /// A connection as the fan-out sees it.
 #[derive(Debug, Default)]
@@ -99,8 +99,8 @@ impl Fanout {
         }
         let member = &mut self.members[id];
         let (old, cursor) = (member.group, member.cursor);
-        for frame in self.groups[old].log().frames_from(cursor) {
-            member.prefix.get_or_insert_default().push(frame.clone());
+        for frame in self.groups[old].log().pieces_from(cursor) {
+            member.prefix.get_or_insert_default().push(frame);
         }
         self.leave(id);
         self.enter(id, group);
@@ -113,19 +113,34 @@ impl Fanout {
         if self.bytes_owed(id) + frame.len() > self.limits.prefix_bytes_max {
             return Err(FanoutError::PrefixFull);
         }
-        self.queue_unbounded(id, frame);
+        self.queue_unbounded(id, Piece::own(frame));
         Ok(())
     }
 
     /// Queues a frame that others may share, after all that the member is owed from before. It is not counted with the
-    /// connection's own, but has a bound of its own, of 64 MiB.
-    pub fn queue_shared(&mut self, id: MemberId, frame: Bytes) -> Result<(), FanoutError> {
+    /// connection's own, but has a bound of its own, of 64 MiB. It is of `topic`, and covers `ids`: where the first of them is
+    /// zero it is the whole state of the stream as of the last one.
+    pub fn queue_shared(
+        &mut self,
+        id: MemberId,
+        frame: Bytes,
+        topic: TopicId,
+        ids: Ids,
+    ) -> Result<(), FanoutError> {
         let prefix = self.members[id].prefix.get_or_insert_default();
         if prefix.bytes_exempt() + frame.len() > SHARED_BYTES_MAX {
             return Err(FanoutError::PrefixFull);
         }
         prefix.exempt(frame.len());
-        self.queue_unbounded(id, frame);
+        let origin = self.topics.get_mut(topic).map(|it| {
+            it.last_id = it.last_id.max(ids.last);
+            Origin {
+                topic,
+                serial: it.serial,
+                first_id: ids.first,
+            }
+        });
+        self.queue_unbounded(id, Piece { bytes: frame, origin });
         Ok(())
     }
 
@@ -148,7 +163,7 @@ impl Fanout {
         self.members[id].prefix = self.members[id].prefix.take().and_then(Prefix::into_due);
         self.leave(id);
         self.enter(id, EMPTY_GROUP);
-        self.queue_unbounded(id, last);
+        self.queue_unbounded(id, Piece::own(last));
     }
 
     /// The member's socket takes bytes again.
@@ -158,12 +173,11 @@ impl Fanout {
         }
     }
 
-    fn queue_unbounded(&mut self, id: MemberId, frame: Bytes) {
+    fn queue_unbounded(&mut self, id: MemberId, frame: Piece) {
         let member = &mut self.members[id];
         let log = self.groups[member.group].log_mut();
         let prefix = member.prefix.get_or_insert_default();
-        let owed: Vec<Bytes> = log.frames_from(member.cursor).cloned().collect();
-        owed.into_iter().for_each(|owed| prefix.push(owed));
+        log.pieces_from(member.cursor).for_each(|owed| prefix.push(owed));
         prefix.push(frame);
         let end = log.end();
         log.advance(member.cursor, end);
@@ -227,7 +241,7 @@ impl Fanout {
     }
 
     /// Takes the member out of its group's lists and log, and the group away if that empties it.
-    fn leave(&mut self, id: MemberId) {
+    pub(super) fn leave(&mut self, id: MemberId) {
         let (id_of_group, cursor) = (self.members[id].group, self.members[id].cursor);
         let group = &mut self.groups[id_of_group];
         group.roster.remove(id, &mut self.members);
@@ -236,7 +250,7 @@ impl Fanout {
     }
 
     /// Puts the member, which is in no list, into `group` with its cursor at the end of the log.
-    fn enter(&mut self, id: MemberId, group: GroupId) {
+    pub(super) fn enter(&mut self, id: MemberId, group: GroupId) {
         let cursor = self.groups[group].log_mut().park_at_end();
         let member = &mut self.members[id];
         member.group = group;

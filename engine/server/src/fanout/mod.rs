@@ -5,6 +5,7 @@
 //! - a *group* is a set of topics: all its members receive the same bytes, so they share one *log*;
 //! - a *member* is a connection: a group, a cursor into its log, and, only while it needs one, a *prefix*.
 
+pub mod conflate;
 pub mod flush;
 mod group;
 #[cfg(test)]
@@ -34,6 +35,25 @@ pub type MemberId = u32;
 pub type TopicId = u32;
 /// A set of topics that connections share.
 pub type GroupId = u32;
+
+/// The update ids that a frame covers. Zero where its stream has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Of its first change.
+    pub first: u64,
+    /// Of its last one.
+    pub last: u64,
+}
+
+/// What a frame is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Origin {
+    topic: TopicId,
+    /// Which topic under that id: ids come again.
+    serial: u32,
+    /// The id of its first change; zero for what has no ids, or is the whole of its stream's state.
+    first_id: u64,
+}
 
 /// The group of those who have subscribed to nothing. It always exists.
 pub const EMPTY_GROUP: GroupId = 0;
@@ -119,6 +139,9 @@ pub enum FanoutError {
 #[derive(Debug, Default)]
 struct Topic {
     groups: Vec<(GroupId, u32)>,
+    serial: u32,
+    /// The last update id that its members were given or are owed; zero before the first.
+    last_id: u64,
 }
 
 /// All the groups, topics and members of one worker.
@@ -139,6 +162,8 @@ pub struct Fanout {
     sent: Sent,
     /// Members that have been blocked and have not caught up since.
     lagging: u32,
+    /// How many topics there ever were.
+    topics_ever: u32,
 }
 
 /// What sockets took since the start.
@@ -165,6 +190,7 @@ impl Fanout {
             events: Vec::new(),
             sent: Sent::default(),
             lagging: 0,
+            topics_ever: 0,
         };
         let empty: Arc<[TopicId]> = Arc::from([]);
         let id = fanout
@@ -178,9 +204,12 @@ impl Fanout {
 
     /// A new topic that no group wants yet. It must be joined, or given back with [`Fanout::drop_unused_topic`].
     pub fn create_topic(&mut self) -> Result<TopicId, FanoutError> {
-        self.topics
-            .insert(Topic::default())
-            .map_err(|_| FanoutError::TableFull)
+        self.topics_ever = self.topics_ever.wrapping_add(1);
+        let topic = Topic {
+            serial: self.topics_ever,
+            ..Topic::default()
+        };
+        self.topics.insert(topic).map_err(|_| FanoutError::TableFull)
     }
 
     /// Gives back a topic if no group wants it; its id may then be given to another topic. False when one does, or when
@@ -194,13 +223,19 @@ impl Fanout {
     }
 
     /// Appends a frame to the log of each group that wants `topic`. Nothing is written yet: see [`Fanout::flush`].
-    pub fn publish(&mut self, topic: TopicId, frame: &Bytes) {
-        let Some(topic) = self.topics.get(topic) else {
+    pub fn publish(&mut self, id: TopicId, frame: &Bytes, ids: Ids) {
+        let Some(topic) = self.topics.get_mut(id) else {
             return;
+        };
+        topic.last_id = topic.last_id.max(ids.last);
+        let origin = Origin {
+            topic: id,
+            serial: topic.serial,
+            first_id: ids.first,
         };
         for &(id, _) in &topic.groups {
             let group = &mut self.groups[id];
-            group.append(frame.clone());
+            group.append(frame.clone(), origin);
             if group.make_ready() {
                 self.ready.push_back(id);
             }
@@ -209,6 +244,11 @@ impl Fanout {
                 self.over_retention.push(id);
             }
         }
+    }
+
+    /// Whether it waits for members that are behind.
+    pub fn is_lossless(&self) -> bool {
+        self.limits.lossless
     }
 
     /// Whether some group's log holds more than the retention: frames wait for members that were not visited yet or,

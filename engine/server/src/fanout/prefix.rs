@@ -6,14 +6,31 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use super::Origin;
+
 /// Memory that a waiting frame takes beside its bytes: its handle, in a queue that grows by doubling, and what the
 /// allocator rounds up. Of an empty pong it is nearly everything.
-const FRAME_COST: usize = 80;
+const FRAME_COST: usize = 128;
+
+/// A frame, or the rest of one.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    /// What it is of; None for the connection's own: replies and the like.
+    pub(super) origin: Option<Origin>,
+}
+
+impl Piece {
+    /// One of the connection's own.
+    pub(super) fn own(bytes: Bytes) -> Piece {
+        Piece { bytes, origin: None }
+    }
+}
 
 /// A queue of whole frames, of which the first may be partly sent.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Piece>,
     bytes: usize,
     /// Bytes of frames that do not count for the bound: until all is written the bound is looser by so much.
     exempt: usize,
@@ -56,9 +73,9 @@ impl Prefix {
     }
 
     /// Puts a whole frame at the end.
-    pub(super) fn push(&mut self, frame: Bytes) {
-        if !frame.is_empty() {
-            self.bytes += frame.len();
+    pub(super) fn push(&mut self, frame: Piece) {
+        if !frame.bytes.is_empty() {
+            self.bytes += frame.bytes.len();
             self.frames.push_back(frame);
         }
     }
@@ -67,7 +84,7 @@ impl Prefix {
     /// was owed before it.
     pub(super) fn push_due(&mut self, due: Bytes) {
         debug_assert!(self.is_empty() && !due.is_empty());
-        self.push(due);
+        self.push(Piece::own(due));
         self.front_is_due = true;
     }
 
@@ -77,8 +94,25 @@ impl Prefix {
             return None;
         }
         self.frames.truncate(1);
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
+        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
         Some(self)
+    }
+
+    /// Forgets the frames of streams, except the rest of one that was begun, and gives what those were of that it forgot, in
+    /// order. None when nothing is left.
+    pub(super) fn into_own(mut self: Box<Self>) -> (Option<Box<Self>>, Vec<Origin>) {
+        let mut forgotten = Vec::new();
+        let mut is_due = self.front_is_due;
+        self.frames.retain(|frame| {
+            if std::mem::take(&mut is_due) {
+                return true;
+            }
+            forgotten.extend(frame.origin);
+            frame.origin.is_none()
+        });
+        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+        self.exempt = 0;
+        ((!self.is_empty()).then_some(self), forgotten)
     }
 
     /// Fills `slices` from the front and gives how many slices and bytes that made.
@@ -86,8 +120,8 @@ impl Prefix {
         let mut total = 0;
         let mut count = 0;
         for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(frame);
-            total += frame.len();
+            *slice = IoSlice::new(&frame.bytes);
+            total += frame.bytes.len();
             count += 1;
         }
         (count, total)
@@ -96,6 +130,7 @@ impl Prefix {
     /// Takes away the first `written` bytes and gives what is left of the number when the prefix ends before.
     pub(super) fn consume(&mut self, mut written: usize) -> usize {
         while let Some(front) = self.frames.front_mut() {
+            let front = &mut front.bytes;
             if written < front.len() {
                 if written > 0 {
                     front.advance(written);
@@ -121,7 +156,7 @@ mod tests {
         let mut prefix = Box::new(Prefix::default());
         frames
             .iter()
-            .for_each(|frame| prefix.push(Bytes::from_static(frame.as_bytes())));
+            .for_each(|frame| prefix.push(Piece::own(Bytes::from_static(frame.as_bytes()))));
         prefix
     }
 
@@ -141,7 +176,7 @@ mod tests {
         assert_eq!(&*slices[0], b"rst");
         assert_eq!(torn.consume(10), 7);
         assert!(torn.is_empty());
-        torn.push(Bytes::from_static(b"third"));
+        torn.push(Piece::own(Bytes::from_static(b"third")));
         assert!(torn.into_due().is_none());
 
         let mut rest = Box::new(Prefix::default());

@@ -193,7 +193,7 @@ impl World {
             Step::Publish { topic, len } => {
                 let frame = self.frame(len);
                 if let Some(&id) = self.topics.get(&topic) {
-                    self.fanout.publish(id, &frame);
+                    self.fanout.publish(id, &frame, Ids::default());
                 }
                 for expected in self.expected.values_mut().filter(|e| e.topics.contains(&topic)) {
                     expected.frames.push(frame.clone());

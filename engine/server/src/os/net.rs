@@ -13,14 +13,23 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// `net.core.somaxconn` (4,096 by default), so a larger number than that only follows the host's own setting.
 const BACKLOG: i32 = 16_384;
 
+/// What the kernel keeps for each connection.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketBuffers {
+    /// The send buffer, bytes; the kernel's own sizing where none is given.
+    pub send: Option<usize>,
+    /// Unsent bytes past which the socket takes no more (`TCP_NOTSENT_LOWAT`).
+    pub notsent_lowat: usize,
+}
+
 /// Binds one of several listeners on `address` (`SO_REUSEPORT`): the kernel spreads connections over them.
 ///
 /// What every subscriber's socket has is set here, once, since accepted sockets take it over from their listener: no Nagle
-/// delay, and a send buffer of `send_buffer` bytes where one is given (else the kernel's own sizing).
+/// delay, and and `buffers`.
 ///
 /// With `exclusive` the port must be free of *other* processes: a bind without `SO_REUSEPORT` is tried first, since
 /// with it a second engine of the same user would silently share the port and take half the connections.
-pub fn listen(address: SocketAddr, exclusive: bool, send_buffer: Option<usize>) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, exclusive: bool, buffers: SocketBuffers) -> io::Result<TcpListener> {
     if exclusive && address.port() != 0 {
         let probe = socket(address)?;
         probe.set_reuse_address(true)?;
@@ -32,9 +41,10 @@ pub fn listen(address: SocketAddr, exclusive: bool, send_buffer: Option<usize>) 
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if let Some(bytes) = send_buffer {
+    if let Some(bytes) = buffers.send {
         socket.set_send_buffer_size(bytes)?;
     }
+    socket.set_tcp_notsent_lowat(u32::try_from(buffers.notsent_lowat).unwrap_or(u32::MAX))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
@@ -75,7 +85,11 @@ mod tests {
 
     #[test]
     fn accepted_sockets_take_over_what_their_listener_has() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), true, Some(20_000)).unwrap();
+        let buffers = SocketBuffers {
+            send: Some(20_000),
+            notsent_lowat: 5_000,
+        };
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), true, buffers).unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         // Connecting has returned, so the connection waits to be accepted.
         let (accepted, _) = listener.accept().unwrap();
@@ -83,5 +97,6 @@ mod tests {
         assert!(accepted.tcp_nodelay().unwrap());
         // The kernel doubles what is asked for, for its own needs.
         assert_eq!(accepted.send_buffer_size().unwrap(), 40_000);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), 5_000);
     }
 }

@@ -1,16 +1,17 @@
 //! The connections of one worker: their sockets, sessions and timers, and what happens to each.
 
+mod lag;
 mod sweep;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use depthcast_wire::ws::CloseCode;
 
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
+use super::messages::Body;
 use super::owner::{Owner, count_subscriber};
 use super::socket::Socket;
 use super::topics::Topics;
@@ -62,6 +63,8 @@ pub(super) struct Connections<S> {
     counters: Arc<Counters>,
     /// Whose connections these are.
     worker: usize,
+    /// Those that were conflated lately.
+    conflated: HashMap<u32, lag::Conflated>,
     to_read: VecDeque<u32>,
     /// A round over all connections that is under way.
     sweep: Option<sweep::Sweep>,
@@ -110,6 +113,7 @@ impl<S: Socket> Connections<S> {
             limits,
             counters,
             worker,
+            conflated: HashMap::new(),
             to_read: VecDeque::new(),
             sweep: None,
             sweeps: 0,
@@ -192,6 +196,9 @@ impl<S: Socket> Connections<S> {
     /// The socket takes bytes again.
     pub(super) fn on_writable(&mut self, id: u32) {
         self.fanout.on_writable(id);
+        if !self.conflated.is_empty() {
+            self.rejoin(id);
+        }
     }
 
     /// Whether some connection has bytes to be read at once.
@@ -282,12 +289,15 @@ impl<S: Socket> Connections<S> {
         match event {
             FanoutEvent::Blocked(id) => {
                 if let Some(connection) = self.slab.get_mut(id) {
-                    connection.session.on_blocked(self.now);
+                    connection.session.on_blocked(self.now, &self.limits);
                     self.arm(id);
                 }
             }
             FanoutEvent::CaughtUp(id) => {
-                if let Some(connection) = self.slab.get_mut(id) {
+                // One whose streams have not gone on yet has only been given what was begun.
+                if !self.is_to_rejoin(id)
+                    && let Some(connection) = self.slab.get_mut(id)
+                {
                     connection.session.on_caught_up();
                     self.arm(id);
                 }
@@ -300,10 +310,7 @@ impl<S: Socket> Connections<S> {
             }
             FanoutEvent::Drained(id) => self.on_drained(id),
             FanoutEvent::Failed(id) => self.drop_connection(id),
-            FanoutEvent::Overrun(id, bytes) => {
-                let reason = format!("slow consumer: {bytes} bytes behind");
-                self.give_up(id, 1008, &reason, EndCause::SlowConsumer);
-            }
+            FanoutEvent::Overrun(id, bytes) => self.on_overrun(id, bytes),
             FanoutEvent::TopicIdle(topic) => {
                 if self.fanout.drop_unused_topic(topic) {
                     self.topics.on_idle(topic);
@@ -334,16 +341,20 @@ impl<S: Socket> Connections<S> {
     }
 
     /// A connection's join takes effect here, or cannot.
-    pub(super) fn on_joined(&mut self, id: u32, number: u32, snapshots: Result<Vec<Bytes>, &'static str>) {
+    pub(super) fn on_joined(&mut self, id: u32, number: u32, bodies: Result<Vec<Body>, &'static str>) {
         if self.joins.get(id).is_none_or(|join| join.number != number) {
             // It has gone, or has come to want something else.
             return;
         }
-        let next = self.with_session(id, |session, turn| match snapshots {
-            Ok(snapshots) => match turn.host.on_joined(number, snapshots) {
+        let is_lagging = self.is_to_rejoin(id);
+        let next = self.with_session(id, |session, turn| match bodies {
+            Ok(bodies) => match turn.host.on_joined(number, bodies) {
                 Ok(()) => Next::Continue,
                 Err(error) => session.on_bound(&error, turn),
             },
+            Err(reason) if is_lagging => {
+                session.give_up(CloseCode::POLICY_VIOLATION, reason, EndCause::SlowConsumer, turn)
+            }
             Err(reason) => session.say_goodbye(
                 &Goodbye {
                     code: CloseCode::TRY_AGAIN_LATER,
@@ -355,6 +366,7 @@ impl<S: Socket> Connections<S> {
             ),
         });
         self.carry_out(id, next);
+        self.on_rejoined(id);
     }
 
     fn with_session<R>(
@@ -385,6 +397,7 @@ impl<S: Socket> Connections<S> {
     fn carry_out(&mut self, id: u32, next: Next) {
         match next {
             Next::Continue | Next::HandOff => {}
+            Next::Conflate => drop(self.conflate(id)),
             Next::Finish => {
                 let connection = &mut self.slab[id];
                 if !std::mem::replace(&mut connection.is_finishing, true) {
@@ -403,6 +416,11 @@ impl<S: Socket> Connections<S> {
         let Some(connection) = self.slab.get_mut(id) else {
             return;
         };
+        if self.conflated.contains_key(&id) && self.joins.get(id).is_none() {
+            connection.session.on_caught_up();
+            self.arm(id);
+        }
+        let connection = &mut self.slab[id];
         if std::mem::take(&mut connection.is_paused) {
             self.on_readable(id, false);
         }
@@ -447,6 +465,7 @@ impl<S: Socket> Connections<S> {
 
     fn forget(&mut self, id: u32) -> Option<Connection<S>> {
         self.wheel.cancel(id);
+        self.conflated.remove(&id);
         if self.joins.get(id).is_some() {
             self.with_session(id, |_, turn| turn.host.withdraw());
         }

@@ -22,6 +22,8 @@ pub struct Counters {
     pub depth_events: AtomicU64,
     /// Depth events that did not continue their book.
     pub feed_gaps: AtomicU64,
+    /// What the log was told or not told of conflations.
+    pub(super) conflations_told: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -37,6 +39,8 @@ pub struct WorkerCounters {
     pub(super) deliveries: OwnCount,
     /// Bytes that sockets took.
     pub(super) bytes: OwnCount,
+    /// Conflations of connections that could not keep up.
+    pub(super) conflated: OwnCount,
     /// Connections accepted.
     pub(super) accepted: OwnCount,
     /// Connections refused because its table was full or the host had no descriptor left.
@@ -58,6 +62,8 @@ pub struct Totals {
     pub deliveries: u64,
     /// Bytes that sockets took, ever.
     pub bytes: u64,
+    /// Conflations of connections that could not keep up, ever.
+    pub conflated: u64,
     /// Connections accepted, ever.
     pub accepted: u64,
     /// Connections refused for want of room, ever.
@@ -89,6 +95,13 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Says something the first time, and every thousandth time: what happens to many at once must not fill the log.
+    pub(super) fn sampled(counter: &AtomicU64, say: impl FnOnce()) {
+        if counter.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
+            say();
+        }
+    }
+
     /// How many connections came to their end for `cause`.
     pub fn ended(&self, cause: EndCause) -> u64 {
         self.sum(|worker| &worker.ended[cause.index()])
@@ -102,6 +115,7 @@ impl Counters {
             blocked: self.sum(|worker| &worker.blocked),
             deliveries: self.sum(|worker| &worker.deliveries),
             bytes: self.sum(|worker| &worker.bytes),
+            conflated: self.sum(|worker| &worker.conflated),
             accepted: self.sum(|worker| &worker.accepted),
             refused: self.sum(|worker| &worker.refused),
             depth_events: self.depth_events.load(Ordering::Relaxed),

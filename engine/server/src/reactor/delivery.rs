@@ -34,15 +34,15 @@ impl<S: Socket> Connections<S> {
             WorkerMessage::Batch(frames) => {
                 for frame in frames {
                     if let Some(topic) = self.topics.find(frame.token) {
-                        self.fanout.publish(topic, &frame.bytes);
+                        self.fanout.publish(topic, &frame.bytes, frame.ids);
                     }
                 }
             }
             WorkerMessage::Joined {
                 connection,
                 number,
-                snapshots,
-            } => self.on_joined(connection, number, snapshots),
+                bodies,
+            } => self.on_joined(connection, number, bodies),
             WorkerMessage::EndTopics(tokens) => {
                 for token in tokens {
                     self.close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);

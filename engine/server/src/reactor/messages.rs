@@ -8,6 +8,7 @@ use depthcast_market::event::{BookSnapshot, MarketEvent};
 use depthcast_market::instrument::Instrument;
 use depthcast_wire::stream::{StreamName, SymbolName};
 
+use crate::fanout::Ids;
 use crate::session::encoding::Encoding;
 
 /// A worker's own name for a topic: its key, and a generation that tells a reused key from its predecessor.
@@ -19,6 +20,33 @@ pub struct TopicToken {
     pub generation: u32,
 }
 
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Since {
+    /// With a snapshot.
+    Snapshot,
+    /// With what changed since an update id, as one event; with a snapshot where that cannot be told any more.
+    Id {
+        /// The number of the history that the id is of.
+        epoch: u64,
+        /// The id.
+        id: u64,
+        /// Whether a snapshot will do where the changes cannot be told any more; else the connection is closed.
+        or_snapshot: bool,
+    },
+    /// With its newest event, where there is one: it is of a kind that needs no others.
+    Newest,
+}
+
+/// A stream of a connection that does not just begin with what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Begin {
+    /// The stream.
+    pub name: StreamName,
+    /// Where it begins.
+    pub since: Since,
+}
+
 /// A message that is ready to be sent, WebSocket header included, shared by all who get it.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -26,6 +54,19 @@ pub struct Frame {
     pub token: TopicToken,
     /// Its bytes.
     pub bytes: Bytes,
+    /// The update ids that it covers.
+    pub ids: Ids,
+}
+
+/// What a stream of a join begins with.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The stream.
+    pub name: StreamName,
+    /// Ready to be sent; empty where nothing was missed.
+    pub bytes: Bytes,
+    /// The update ids that it covers: of a snapshot the first is zero.
+    pub ids: Ids,
 }
 
 /// From the market thread to a worker.
@@ -39,8 +80,8 @@ pub enum WorkerMessage {
         connection: u32,
         /// Which of its joins.
         number: u32,
-        /// Its snapshots, ready to be sent; or why it cannot be.
-        snapshots: Result<Vec<Bytes>, &'static str>,
+        /// What its streams begin with, ready to be sent; or why they cannot.
+        bodies: Result<Vec<Body>, &'static str>,
     },
     /// These topics cannot go on without a gap: close who has them with 1013.
     EndTopics(Vec<TopicToken>),
@@ -79,8 +120,8 @@ pub enum MarketRequest {
         /// Its name for the topic.
         token: TopicToken,
     },
-    /// A connection's streams are to begin between two batches, at the first moment at which a snapshot of each of
-    /// `snapshots` is continued exactly by its next event.
+    /// A connection's streams are to begin between two batches, at the first moment at which what each of `begins` starts
+    /// with is continued exactly by its next event.
     Join {
         /// The worker's number.
         worker: usize,
@@ -88,8 +129,8 @@ pub enum MarketRequest {
         connection: u32,
         /// Which of its joins.
         number: u32,
-        /// The depth streams that start with a snapshot. Their topics were wanted before.
-        snapshots: Vec<StreamName>,
+        /// The depth streams that do not just start with their next event. Their topics were wanted before.
+        begins: Vec<Begin>,
         /// How they are written.
         encoding: Encoding,
     },

@@ -4,11 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use depthcast_wire::stream::{StreamKind, StreamName};
+use depthcast_wire::target::Resume;
 
 use super::counters::Counters;
-use super::joins::{Join, Joins};
+use super::joins::{Join, Joins, Withdrawn};
+use super::messages::{Begin, Body, Since};
 use super::topics::Topics;
-use crate::fanout::{Fanout, FanoutError};
+use crate::fanout::conflate::Missed;
+use crate::fanout::{Fanout, FanoutError, TopicId};
 use crate::session::Host;
 use crate::session::encoding::Encoding;
 
@@ -44,8 +47,32 @@ impl Host for Owner<'_> {
         encoding: Encoding,
         with_snapshots: bool,
     ) -> Result<(), FanoutError> {
-        let replies = self.withdraw();
-        let set = self.change(names, encoding, with_snapshots, replies);
+        let waiting = self.withdraw();
+        let set = self.change(names, encoding, with_snapshots, waiting);
+        self.count();
+        set
+    }
+
+    fn resume_streams(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        with_snapshots: bool,
+        resume: &Resume,
+    ) -> Result<(), FanoutError> {
+        let mut waiting = self.withdraw();
+        let ids: HashMap<_, _> = resume.ids.iter().copied().collect();
+        let depths = names.iter().filter(|name| name.kind == StreamKind::Depth);
+        waiting.begins.extend(depths.filter_map(|&name| {
+            let (epoch, id) = (resume.epoch, *ids.get(&name.symbol)?);
+            let since = Since::Id {
+                epoch,
+                id,
+                or_snapshot: true,
+            };
+            Some(Begin { name, since })
+        }));
+        let set = self.change(names, encoding, with_snapshots, waiting);
         self.count();
         set
     }
@@ -53,9 +80,9 @@ impl Host for Owner<'_> {
     fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError> {
         let names = self.streams();
         let with_snapshots = self.joins.get(self.id).is_some_and(|join| join.with_snapshots);
-        let mut replies = self.withdraw();
-        replies.push(reply);
-        self.change(&names, encoding, with_snapshots, replies)
+        let mut waiting = self.withdraw();
+        waiting.replies.push(reply);
+        self.change(&names, encoding, with_snapshots, waiting)
     }
 
     fn streams(&self) -> Vec<StreamName> {
@@ -77,9 +104,9 @@ impl Host for Owner<'_> {
 }
 
 impl Owner<'_> {
-    /// The market thread has said where the join of that number takes effect: here, with these snapshots. Without
-    /// effect when the connection has come to want something else.
-    pub(super) fn on_joined(&mut self, number: u32, snapshots: Vec<Bytes>) -> Result<(), FanoutError> {
+    /// The market thread has said where the join of that number takes effect: here, with these bodies. Without effect when
+    /// the connection has come to want something else.
+    pub(super) fn on_joined(&mut self, number: u32, bodies: Vec<Body>) -> Result<(), FanoutError> {
         let Some(join) = self.joins.take_numbered(self.id, number) else {
             return Ok(());
         };
@@ -92,33 +119,101 @@ impl Owner<'_> {
         for reply in join.replies {
             self.fanout.queue(self.id, reply)?;
         }
-        for snapshot in snapshots {
-            self.fanout.queue_shared(self.id, snapshot)?;
+        for body in bodies {
+            if let Some(topic) = self.topics.id(body.name, join.encoding) {
+                self.fanout.queue_shared(self.id, body.bytes, topic, body.ids)?;
+            }
         }
         if join.joined.len() < join.names.len() {
-            self.change(&join.names, join.encoding, join.with_snapshots, Vec::new())?;
+            let waiting = Withdrawn {
+                replies: Vec::new(),
+                begins: join.later,
+            };
+            self.change(&join.names, join.encoding, join.with_snapshots, waiting)?;
         }
         self.count();
         Ok(())
     }
 
-    /// Forgets a join that waits; the replies that it held back are given back.
-    pub(super) fn withdraw(&mut self) -> Vec<Bytes> {
-        let Some(join) = self.joins.take(self.id) else {
-            return Vec::new();
+    /// Forgets what a member that is too far behind is owed; its streams begin anew once its socket takes bytes again, see
+    /// [`Owner::rejoin`]. False, and nothing is done, where one of them cannot be told in fewer events than there were.
+    pub(super) fn conflate(&mut self, encoding: Encoding, with_snapshots: bool) -> bool {
+        let names = self.streams();
+        let Some(epoch) = self
+            .epoch
+            .filter(|_| names.iter().all(|name| can_conflate(name.kind)))
+        else {
+            return false;
         };
-        self.topics.leave(self.id);
-        self.topics.give_back(&join.joined, join.encoding, self.fanout);
-        join.replies
+        let received: HashMap<TopicId, StreamName> = self
+            .fanout
+            .topics_of(self.id)
+            .iter()
+            .filter_map(|&topic| Some((topic, self.topics.name(topic)?.0)))
+            .collect();
+        let Withdrawn { replies, mut begins } = self.withdraw();
+        let wanted: HashSet<StreamName> = names.iter().copied().collect();
+        for (topic, missed) in self.fanout.conflate(self.id) {
+            let Some(&name) = received.get(&topic).filter(|name| wanted.contains(name)) else {
+                continue;
+            };
+            let since = match (name.kind, missed) {
+                (StreamKind::Depth, Missed::All) => Since::Snapshot,
+                (StreamKind::Depth, Missed::After(id)) => Since::Id {
+                    epoch,
+                    id,
+                    or_snapshot: with_snapshots,
+                },
+                (StreamKind::Depth, Missed::Nothing) => continue,
+                _ => Since::Newest,
+            };
+            begins.push(Begin { name, since });
+        }
+        let join = Join {
+            number: 0,
+            joined: names.clone(),
+            names,
+            with_snapshots,
+            encoding,
+            tokens: Vec::new(),
+            begins,
+            later: Vec::new(),
+            replies,
+        };
+        self.joins.park(self.id, join);
+        true
     }
 
-    /// Sets the streams of a connection that waits for nothing.
+    /// The socket of one that was conflated takes bytes again: asks for its streams.
+    pub(super) fn rejoin(&mut self) -> Result<(), FanoutError> {
+        match self.joins.unpark(self.id) {
+            Some(join) => self.join(join),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a join that waits, and gives what is left of it.
+    pub(super) fn withdraw(&mut self) -> Withdrawn {
+        let Some(join) = self.joins.take(self.id) else {
+            return Withdrawn::default();
+        };
+        if join.number != 0 {
+            self.topics.leave(self.id);
+        }
+        self.topics.give_back(&join.joined, join.encoding, self.fanout);
+        Withdrawn {
+            replies: join.replies,
+            begins: [join.begins, join.later].concat(),
+        }
+    }
+
+    /// Sets the streams of a connection that waits for nothing any more but for what it has `waiting`.
     fn change(
         &mut self,
         names: &[StreamName],
         encoding: Encoding,
         with_snapshots: bool,
-        replies: Vec<Bytes>,
+        waiting: Withdrawn,
     ) -> Result<(), FanoutError> {
         let received: HashMap<StreamName, Encoding> = self.received().collect();
         let mut join = Join {
@@ -128,19 +223,17 @@ impl Owner<'_> {
             with_snapshots,
             encoding,
             tokens: Vec::new(),
-            snapshots: Vec::new(),
-            replies,
+            begins: self.begins_of(names, with_snapshots, &received, &waiting.begins),
+            later: Vec::new(),
+            replies: waiting.replies,
         };
         if received.values().any(|&now| now != encoding) && !names.is_empty() {
             // First those that are received, which need no snapshot and so wait for nothing but their place.
             join.joined.retain(|name| received.contains_key(name));
+            join.later = std::mem::take(&mut join.begins);
             return self.join(join);
         }
-        if with_snapshots {
-            let is_new = |name: &&StreamName| name.kind == StreamKind::Depth && !received.contains_key(name);
-            join.snapshots = names.iter().filter(is_new).copied().collect();
-        }
-        let later: HashSet<&StreamName> = join.snapshots.iter().collect();
+        let later: HashSet<&StreamName> = join.begins.iter().map(|begin| &begin.name).collect();
         let at_once: Vec<StreamName> = names
             .iter()
             .filter(|name| !later.contains(name))
@@ -150,10 +243,32 @@ impl Owner<'_> {
         for reply in std::mem::take(&mut join.replies) {
             self.fanout.queue(self.id, reply)?;
         }
-        if join.snapshots.is_empty() {
+        if join.begins.is_empty() {
             return Ok(());
         }
         self.join(join)
+    }
+
+    /// Which of these streams do not just begin with their next event, or go on: those that waited to begin otherwise, and
+    /// new depth streams where those begin with snapshots.
+    fn begins_of(
+        &self,
+        names: &[StreamName],
+        with_snapshots: bool,
+        received: &HashMap<StreamName, Encoding>,
+        waiting: &[Begin],
+    ) -> Vec<Begin> {
+        let waiting: HashMap<StreamName, Begin> = waiting.iter().map(|begin| (begin.name, *begin)).collect();
+        let begin_of = |&name: &StreamName| {
+            let with_one = with_snapshots && name.kind == StreamKind::Depth;
+            let snapshot = with_one.then_some(Begin {
+                name,
+                since: Since::Snapshot,
+            });
+            waiting.get(&name).copied().or(snapshot)
+        };
+        let new = names.iter().filter(|name| !received.contains_key(name));
+        new.filter_map(begin_of).collect()
     }
 
     /// The streams that are being received, and how they are written.
@@ -177,9 +292,9 @@ impl Owner<'_> {
         join.number = self.joins.next_number();
         let resolved = self.topics.resolve(&join.joined, join.encoding, self.fanout);
         let asked = resolved.and_then(|ids| {
-            let snapshots = join.snapshots.clone();
+            let begins = join.begins.clone();
             self.topics
-                .ask_to_join(self.id, join.number, snapshots, join.encoding)?;
+                .ask_to_join(self.id, join.number, begins, join.encoding)?;
             Ok(ids.iter().filter_map(|&id| self.topics.token(id)).collect())
         });
         join.tokens =
@@ -191,6 +306,18 @@ impl Owner<'_> {
     fn count(&mut self) {
         let has_streams = self.joins.get(self.id).is_some() || !self.fanout.topics_of(self.id).is_empty();
         count_subscriber(self.has_streams, has_streams, self.counters);
+    }
+}
+
+/// Whether what was missed of such a stream can be told in one event, or need not be.
+fn can_conflate(kind: StreamKind) -> bool {
+    match kind {
+        StreamKind::Depth
+        | StreamKind::PartialDepth(_)
+        | StreamKind::BookTicker
+        | StreamKind::BestBidAsk
+        | StreamKind::Heartbeat => true,
+        StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed => false,
     }
 }
 

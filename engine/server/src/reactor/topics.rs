@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use crossbeam_channel::{Sender, TrySendError};
 use depthcast_wire::stream::StreamName;
 
-use super::messages::{MarketRequest, TopicToken};
+use super::messages::{Begin, MarketRequest, TopicToken};
 use crate::fanout::{Fanout, FanoutError, TopicId};
 use crate::session::encoding::Encoding;
 
@@ -83,6 +83,11 @@ impl Topics {
         Some((topic.name, topic.encoding))
     }
 
+    /// The topic of a stream, where somebody wants it.
+    pub(super) fn id(&self, name: StreamName, encoding: Encoding) -> Option<TopicId> {
+        self.by_key.get(&(name, encoding)).copied()
+    }
+
     /// The name of a topic across threads.
     pub(super) fn token(&self, id: TopicId) -> Option<TopicToken> {
         let topic = self.topics.get(id as usize).copied().flatten()?;
@@ -92,13 +97,13 @@ impl Topics {
         })
     }
 
-    /// Asks the market thread where a connection's streams begin, `snapshots` among them with a snapshot. It has been
-    /// asked for all of them before.
+    /// Asks the market thread where a connection's streams begin, `begins` among them with more than their next event. It
+    /// has been asked for all of them before.
     pub(super) fn ask_to_join(
         &mut self,
         connection: u32,
         number: u32,
-        snapshots: Vec<StreamName>,
+        begins: Vec<Begin>,
         encoding: Encoding,
     ) -> Result<(), FanoutError> {
         if self.unsent.len() >= UNSENT_MAX {
@@ -108,7 +113,7 @@ impl Topics {
             worker: self.worker,
             connection,
             number,
-            snapshots,
+            begins,
             encoding,
         });
         Ok(())

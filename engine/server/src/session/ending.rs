@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
         self.phase = Phase::Closing { owes_all: false };
         self.reader = None;
-        self.lagging_since = None;
+        self.lag = None;
         self.due = deadline;
         self.end_cause.get_or_insert(cause);
         Next::Finish

@@ -87,6 +87,7 @@ impl Session {
         self.encoding = Encoding::new(target.format, target.combined, target.time_unit);
         self.is_echo = target.echo;
         self.with_snapshots = target.snapshot;
+        self.lag_policy = target.lag.unwrap_or(turn.limits.lag_policy);
         self.due = turn.now + turn.limits.ping_ticks;
         self.life_ends = turn.now + turn.limits.life_ticks;
         let mut answer = Vec::new();
@@ -104,7 +105,12 @@ impl Session {
                 return self.close(code, &reason, EndCause::Protocol, turn);
             }
             let host = &mut turn.host;
-            if let Err(error) = host.set_streams(&target.streams, self.encoding, self.with_snapshots) {
+            let (names, encoding) = (&target.streams, self.encoding);
+            let set = match &target.resume {
+                Some(resume) => host.resume_streams(names, encoding, self.with_snapshots, resume),
+                None => host.set_streams(names, encoding, self.with_snapshots),
+            };
+            if let Err(error) = set {
                 // Behind the answer to the upgrade, which is not sent yet.
                 let (code, cause) = bound_reached(&error);
                 return self.close(code, &error.to_string(), cause, turn);

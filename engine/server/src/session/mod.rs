@@ -12,6 +12,7 @@ mod tests;
 use bytes::Bytes;
 use depthcast_wire::http;
 use depthcast_wire::stream::StreamName;
+use depthcast_wire::target::{LagPolicy, Resume};
 use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role};
 
 use crate::fanout::FanoutError;
@@ -45,6 +46,10 @@ pub struct SessionLimits {
     pub pong_ticks: u32,
     /// How long a connection may owe bytes before it is given up as a slow consumer.
     pub lag_ticks: u32,
+    /// How long a connection may owe bytes before it is to be conflated, where its policy is that.
+    pub conflate_ticks: u32,
+    /// What becomes of a connection that lags and does not say itself.
+    pub lag_policy: LagPolicy,
     /// From our last byte to the peer's, and for one that is given up also until our last byte: after that the socket
     /// is closed whatever the peer does.
     pub close_ticks: u32,
@@ -77,6 +82,14 @@ pub trait Host {
         encoding: Encoding,
         with_snapshots: bool,
     ) -> Result<(), FanoutError>;
+    /// The same, but depth streams of the symbols that `resume` names go on where the client left off.
+    fn resume_streams(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        with_snapshots: bool,
+        resume: &Resume,
+    ) -> Result<(), FanoutError>;
     /// Writes the streams of this connection in another encoding; `reply` stands between the last event in the old one
     /// and the first in the new one, and no event is lost between them.
     fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError>;
@@ -106,6 +119,8 @@ pub enum Next {
     Continue,
     /// The request is no subscriber's: give the socket, with [`Session::take_head`], to the HTTP server.
     HandOff,
+    /// It lags: forget what it is owed, and tell it what it missed once it reads again.
+    Conflate,
     /// Close the socket once everything owed is written, and at the session's deadline in any case.
     Finish,
     /// Close the socket now, with a reset where bytes are still owed.
@@ -191,6 +206,15 @@ enum Phase {
     },
 }
 
+/// How a connection lags. Times are ticks.
+#[derive(Debug)]
+struct Lag {
+    /// Since when.
+    since: u32,
+    /// When it is to be conflated, if it is.
+    conflate_at: Option<u32>,
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Session {
@@ -208,8 +232,9 @@ pub struct Session {
     rate: MessageRate,
     /// The tick of the first ping that was not answered.
     unanswered_since: Option<u32>,
-    /// Since when bytes are owed that the socket did not take.
-    lagging_since: Option<u32>,
+    /// Present only while bytes are owed that the socket did not take.
+    lag: Option<Box<Lag>>,
+    lag_policy: LagPolicy,
     end_cause: Option<EndCause>,
 }
 
@@ -229,7 +254,8 @@ impl Session {
             life_ends: u32::MAX,
             rate: MessageRate::default(),
             unanswered_since: None,
-            lagging_since: None,
+            lag: None,
+            lag_policy: limits.lag_policy,
             end_cause: None,
         }
     }
@@ -253,9 +279,10 @@ impl Session {
         if !self.is_open() {
             return self.due;
         }
-        let lag = self
-            .lagging_since
-            .map_or(u32::MAX, |since| since + limits.lag_ticks);
+        let lag = self.lag.as_ref().map_or(u32::MAX, |lag| {
+            let given_up = lag.since + limits.lag_ticks;
+            lag.conflate_at.map_or(given_up, |at| at.min(given_up))
+        });
         self.due.min(lag).min(self.life_ends)
     }
 
@@ -283,14 +310,41 @@ impl Session {
     }
 
     /// The socket took less than was owed.
-    pub fn on_blocked(&mut self, now: u32) {
-        self.lagging_since.get_or_insert(now);
+    pub fn on_blocked(&mut self, now: u32, limits: &SessionLimits) {
+        if self.lag.is_none() {
+            let conflate_at = self.conflates().then(|| now + limits.conflate_ticks);
+            self.lag = Some(Box::new(Lag {
+                since: now,
+                conflate_at,
+            }));
+        }
+    }
+
+    /// It was conflated, and its streams go on: what it owes from here on is young again, though it lags as it did.
+    pub fn on_rejoined(&mut self, now: u32, limits: &SessionLimits) {
+        if let Some(lag) = &mut self.lag {
+            lag.conflate_at = Some(now + limits.conflate_ticks);
+        }
+    }
+
+    /// Whether it is to be conflated rather than closed.
+    pub fn conflates(&self) -> bool {
+        self.lag_policy == LagPolicy::Conflate
+    }
+
+    /// How its streams are written, and whether those that are depth begin with snapshots.
+    pub fn manner(&self) -> (Encoding, bool) {
+        (self.encoding, self.with_snapshots)
     }
 
     /// The socket took some of what is owed, and the market waits for this peer: it has its whole time again.
     pub fn on_progress(&mut self, now: u32, limits: &SessionLimits) {
         match self.phase {
-            Phase::Open => self.lagging_since = Some(now),
+            Phase::Open => {
+                if let Some(lag) = &mut self.lag {
+                    lag.since = now;
+                }
+            }
             Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
             Phase::Closing { .. } | Phase::Handshake(_) | Phase::TurnedAway { .. } => {}
         }
@@ -298,7 +352,7 @@ impl Session {
 
     /// Everything owed was written.
     pub fn on_caught_up(&mut self) {
-        self.lagging_since = None;
+        self.lag = None;
     }
 
     /// Bytes arrived from the peer.
@@ -341,8 +395,9 @@ impl Session {
             Phase::Open => {}
         }
         if let Some(lag) = self
-            .lagging_since
-            .map(|since| turn.now - since)
+            .lag
+            .as_ref()
+            .map(|lag| turn.now - lag.since)
             .filter(|lag| *lag >= turn.limits.lag_ticks)
         {
             let reason = format!("slow consumer: {} behind", seconds(lag));
@@ -350,6 +405,11 @@ impl Session {
         }
         if turn.now >= self.life_ends {
             return self.end_life(turn);
+        }
+        if let Some(lag) = &mut self.lag
+            && lag.conflate_at.take_if(|at| turn.now >= *at).is_some()
+        {
+            return Next::Conflate;
         }
         if turn.now < self.due {
             return Next::Continue;

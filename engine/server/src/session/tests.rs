@@ -12,6 +12,8 @@ const LIMITS: SessionLimits = SessionLimits {
     ping_ticks: 200,
     pong_ticks: 600,
     lag_ticks: 100,
+    conflate_ticks: 10,
+    lag_policy: LagPolicy::Evict,
     close_ticks: 10,
     life_ticks: 100_000,
     messages_per_second: 0,
@@ -34,6 +36,7 @@ struct Notes {
     streams: Vec<StreamName>,
     encoding: Option<Encoding>,
     with_snapshots: bool,
+    resumed: Option<Resume>,
     abandoned: bool,
     full: Option<FanoutError>,
 }
@@ -83,6 +86,17 @@ impl Host for Notes {
         self.encoding = Some(encoding);
         self.with_snapshots = with_snapshots;
         Ok(())
+    }
+
+    fn resume_streams(
+        &mut self,
+        names: &[StreamName],
+        encoding: Encoding,
+        with_snapshots: bool,
+        resume: &Resume,
+    ) -> Result<(), FanoutError> {
+        self.resumed = Some(resume.clone());
+        self.set_streams(names, encoding, with_snapshots)
     }
 
     fn set_encoding(&mut self, encoding: Encoding, reply: Bytes) -> Result<(), FanoutError> {
@@ -288,10 +302,10 @@ fn a_pong_resets_the_deadline() {
 #[test]
 fn lag_counts_from_the_first_block_until_caught_up() {
     let (mut session, mut notes) = open("/ws");
-    session.on_blocked(50);
+    session.on_blocked(50, &LIMITS);
     session.on_caught_up();
-    session.on_blocked(100);
-    session.on_blocked(150);
+    session.on_blocked(100, &LIMITS);
+    session.on_blocked(150, &LIMITS);
     assert_eq!(session.deadline(&LIMITS), 200);
     assert_eq!(session.on_timer(&mut notes.at(199)), Next::Continue);
     assert_eq!(session.on_timer(&mut notes.at(205)), Next::Finish);
@@ -419,7 +433,7 @@ fn a_url_of_too_many_streams_is_closed_behind_the_answer_to_its_upgrade() {
 #[test]
 fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
     let (mut session, mut notes) = open("/ws/btcusdt@trade");
-    session.on_blocked(10);
+    session.on_blocked(10, &LIMITS);
     session.on_progress(60, &LIMITS);
     assert_eq!(session.on_timer(&mut notes.at(110)), Next::Continue);
     assert_eq!(session.deadline(&LIMITS), 160);
@@ -429,7 +443,7 @@ fn one_for_whom_the_market_waits_has_its_time_anew_with_all_that_it_takes() {
     assert_eq!(session.on_timer(&mut notes.at(300)), Next::Drop);
 
     let (mut session, mut notes) = open("/ws/btcusdt@trade");
-    session.on_blocked(10);
+    session.on_blocked(10, &LIMITS);
     let next = session.give_up(1008, "slow", EndCause::SlowConsumer, &mut notes.at(20));
     assert_eq!(next, Next::Finish);
     session.on_progress(25, &LIMITS);

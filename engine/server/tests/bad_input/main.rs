@@ -5,6 +5,7 @@
 pub mod common;
 
 mod captures;
+mod conflation;
 mod endings;
 mod gaps;
 mod limits;

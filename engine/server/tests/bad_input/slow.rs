@@ -16,33 +16,42 @@ use depthcast::engine::Engine;
 use depthcast::session::EndCause;
 
 /// Depth events in the market, 5 ms and about 8 KB apart: 1.6 MB/s for 4 s.
-const EVENTS: u64 = 800;
+pub(crate) const EVENTS: u64 = 800;
 const LEVELS: usize = 250;
 
 /// What little the kernel keeps on either side of a slow connection.
 const SEND_BUFFER: usize = 16 * 1024;
-const RECEIVE_BUFFER: usize = 4 * 1024;
+pub(crate) const RECEIVE_BUFFER: usize = 4 * 1024;
 
 /// What the engine gives a connection that it ends for its goodbye.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// For timers that tick in 100 ms, and for this machine.
-const ROOM: Duration = Duration::from_secs(1);
+pub(crate) const ROOM: Duration = Duration::from_secs(1);
 
 const LAG: Duration = Duration::from_millis(500);
 
 /// A market of much data, one who takes it all, and one who reads as the test says.
-struct BusyMarket {
+pub(crate) struct BusyMarket {
     // Before the engine, so that it does not see its end.
-    witness: Witness,
-    engine: Engine,
-    slow: Raw,
+    pub(crate) witness: Witness,
+    pub(crate) engine: Engine,
+    pub(crate) slow: Raw,
     begun_at: Instant,
     _scratch: Scratch,
 }
 
 impl BusyMarket {
     fn start(change: impl FnOnce(&mut Settings)) -> BusyMarket {
+        BusyMarket::start_with("/ws/btcusdt@depth@100ms", RECEIVE_BUFFER, change)
+    }
+
+    /// With other streams for the slow one, and another receive buffer.
+    pub(crate) fn start_with(
+        target: &str,
+        receive_buffer: usize,
+        change: impl FnOnce(&mut Settings),
+    ) -> BusyMarket {
         let prices: Vec<String> = (0..LEVELS).map(|n| format!("{}.50000000", 40_000 + n)).collect();
         let bids: Vec<TextLevel<'_>> = prices.iter().map(|price| (&**price, "1.00000000")).collect();
         let mut capture = CaptureText::new();
@@ -58,7 +67,7 @@ impl BusyMarket {
         change(&mut settings);
         let engine = start(settings);
         // The market waits for both.
-        let slow = with_small_buffer(engine.address()).upgrade("/ws/btcusdt@depth@100ms");
+        let slow = with_buffer(engine.address(), receive_buffer).upgrade(target);
         let begun_at = Instant::now();
         BusyMarket {
             witness: Witness::of_depth(engine.address()),
@@ -69,12 +78,12 @@ impl BusyMarket {
         }
     }
 
-    fn slow_consumers(&self) -> u64 {
+    pub(crate) fn slow_consumers(&self) -> u64 {
         self.engine.counters().ended(EndCause::SlowConsumer)
     }
 
     /// Waits until the engine has given up the slow one.
-    fn wait_for_slow_consumer(&self, within: Duration) {
+    pub(crate) fn wait_for_slow_consumer(&self, within: Duration) {
         while self.slow_consumers() == 0 {
             assert!(
                 self.begun_at.elapsed() < within,
@@ -86,7 +95,7 @@ impl BusyMarket {
     }
 
     /// Reads what the slow one was sent: whole events that follow each other, and the reason why no more came.
-    fn reason(&mut self) -> String {
+    pub(crate) fn reason(&mut self) -> String {
         let mut last_id = 10;
         loop {
             let frame = self.slow.frame().expect("a close before the end");
@@ -103,10 +112,10 @@ impl BusyMarket {
     }
 }
 
-fn with_small_buffer(address: SocketAddr) -> Raw {
+fn with_buffer(address: SocketAddr, receive_buffer: usize) -> Raw {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket
-        .set_recv_buffer_size(RECEIVE_BUFFER)
+        .set_recv_buffer_size(receive_buffer)
         .expect("a socket option");
     socket
         .connect(&address.into())
@@ -171,7 +180,10 @@ fn one_that_reads_a_little_is_slow_all_the_same() {
 #[test]
 fn one_that_falls_behind_by_more_than_is_kept_is_told_by_how_much() {
     const RETENTION: usize = 100_000;
-    let mut market = BusyMarket::start(|settings| settings.retention_bytes = Some(RETENTION));
+    let mut market = BusyMarket::start(|settings| {
+        settings.retention_bytes = Some(RETENTION);
+        settings.lag = Some("evict".to_string());
+    });
     market.wait_for_slow_consumer(ROOM);
     let reason = market.reason();
     let bytes: usize = reason
@@ -191,7 +203,7 @@ fn one_that_asks_and_does_not_read_the_answers_is_slow_too() {
         short_lag(settings);
         settings.messages_per_second = Some(0);
     });
-    let mut asker = with_small_buffer(market.engine.address()).upgrade("/ws");
+    let mut asker = with_buffer(market.engine.address(), RECEIVE_BUFFER).upgrade("/ws");
     let request = crate::common::raw::frame(
         crate::common::raw::opcode::TEXT,
         br#"{"method":"LIST_SUBSCRIPTIONS","id":"a-long-name-that-comes-back-with-it"}"#,

@@ -91,7 +91,7 @@ fn a_line_now_and_then_says_what_goes_on() {
     let line = program.stdout_line(|line| line.starts_with("stats: ") && line.ends_with(", 1 feed gaps"));
     let start = "stats: 3 connections (2 subscribed), ";
     assert!(line.starts_with(start), "{line}");
-    let end = " 0 blocked, 0 evicted, 0 refused, 1 feed gaps";
+    let end = " 0 blocked, 0 conflated, 0 evicted, 0 refused, 1 feed gaps";
     assert!(line.ends_with(end), "{line}");
     let rates = line[start.len()..line.len() - end.len()].to_string();
     let units: Vec<&str> = rates

@@ -18,6 +18,9 @@ const TRADES: usize = 30_000;
 /// Frames that a witness must get after a fault to be called unharmed.
 const FRAMES_AFTER: u64 = 20;
 
+/// How often a witness that gets nothing looks whether its test is over.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// An engine with a market that trades on and on, and one who watches it.
 pub(crate) struct TradedMarket {
     // Before the engine, so that it does not see its end.
@@ -89,6 +92,9 @@ impl Witness {
         let thread = std::thread::spawn(move || {
             let mut last_id = None;
             while !told.load(Ordering::Relaxed) {
+                if !client.has_more_within(LOOK_EVERY) {
+                    continue;
+                }
                 let frame = client.frame().expect("the engine ended a good connection");
                 let (first, last) = ids(frame.text());
                 if let Some(before) = last_id.replace(last) {

@@ -220,6 +220,17 @@ impl Raw {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Whether there is something to read, or an end, before so much time is over.
+    pub fn has_more_within(&mut self, time: Duration) -> bool {
+        if self.taken < self.received.len() {
+            return true;
+        }
+        self.stream.set_read_timeout(Some(time)).expect("a socket option");
+        let looked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        !matches!(looked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// The next frame; None at the end of the stream. A reset panics.
     pub fn frame(&mut self) -> Option<ServerFrame> {
         let Some(first) = self.bytes(2) else {

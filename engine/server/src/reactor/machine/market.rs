@@ -10,7 +10,8 @@ use depthcast_wire::ws::{Opcode, server_frame};
 use super::owed::Item;
 use super::speech::STREAMS;
 use super::{Checked, ensure, reader};
-use crate::reactor::messages::{Frame, MarketRequest, TopicToken, WorkerMessage};
+use crate::fanout::Ids;
+use crate::reactor::messages::{Begin, Body, Frame, MarketRequest, TopicToken, WorkerMessage};
 use crate::session::encoding::Encoding;
 
 /// Why joins fail and histories end.
@@ -56,6 +57,19 @@ impl Event {
     }
 }
 
+impl Event {
+    fn as_body(&self) -> Body {
+        Body {
+            name: self.name,
+            bytes: self.bytes.clone(),
+            ids: Ids {
+                first: 0,
+                last: self.number,
+            },
+        }
+    }
+}
+
 /// A message to the worker, as the model has to know it.
 #[derive(Debug)]
 pub(super) enum Post {
@@ -79,6 +93,10 @@ impl Post {
                 let frame = |(token, event): &(TopicToken, Event)| Frame {
                     token: *token,
                     bytes: event.bytes.clone(),
+                    ids: Ids {
+                        first: event.number,
+                        last: event.number,
+                    },
                 };
                 WorkerMessage::Batch(events.iter().map(frame).collect())
             }
@@ -89,9 +107,9 @@ impl Post {
             } => WorkerMessage::Joined {
                 connection: *connection,
                 number: *number,
-                snapshots: snapshots
+                bodies: snapshots
                     .as_ref()
-                    .map(|snapshots| snapshots.iter().map(|snapshot| snapshot.bytes.clone()).collect())
+                    .map(|snapshots| snapshots.iter().map(Event::as_body).collect())
                     .map_err(|reason| *reason),
             },
             Post::EndTopic(token) => WorkerMessage::EndTopics(vec![*token]),
@@ -103,7 +121,7 @@ impl Post {
 struct Join {
     connection: u32,
     number: u32,
-    snapshots: Vec<StreamName>,
+    begins: Vec<Begin>,
     encoding: Encoding,
 }
 
@@ -152,12 +170,12 @@ impl Market {
                 Some(MarketRequest::Join {
                     connection,
                     number,
-                    snapshots,
+                    begins,
                     encoding,
                     ..
                 }) => {
                     self.joins.retain(|join| join.connection != connection);
-                    for name in &snapshots {
+                    for Begin { name, .. } in &begins {
                         let is_wanted = |wanted: &(TopicToken, StreamName, Encoding)| wanted.1 == *name;
                         ensure!(
                             self.wanted.iter().any(is_wanted),
@@ -167,7 +185,7 @@ impl Market {
                     self.joins.push(Join {
                         connection,
                         number,
-                        snapshots,
+                        begins,
                         encoding,
                     });
                 }
@@ -206,7 +224,7 @@ impl Market {
             return;
         }
         let join = self.joins.swap_remove(which % self.joins.len());
-        let snapshot = |name: &StreamName| {
+        let snapshot = |Begin { name, .. }: &Begin| {
             let number = STREAMS
                 .iter()
                 .position(|stream| stream == name)
@@ -215,7 +233,7 @@ impl Market {
             Event::new("snapshot", *name, join.encoding, number, 300)
         };
         let snapshots = if is_good {
-            Ok(join.snapshots.iter().map(snapshot).collect())
+            Ok(join.begins.iter().map(snapshot).collect())
         } else {
             Err(REFUSAL)
         };

@@ -24,6 +24,7 @@ mod world;
 use std::cell::RefCell;
 use std::ops::Range;
 
+use depthcast_wire::target::LagPolicy;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
@@ -177,6 +178,9 @@ const SESSION: SessionLimits = SessionLimits {
     ping_ticks: 12,
     pong_ticks: 30,
     lag_ticks: 20,
+    // Conflation changes what is owed: `tests/bad_input/slow.rs` has it.
+    conflate_ticks: 1 << 20,
+    lag_policy: LagPolicy::Evict,
     close_ticks: 6,
     life_ticks: 45,
     messages_per_second: 12,

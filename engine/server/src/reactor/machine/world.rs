@@ -254,13 +254,13 @@ impl World {
             MarketRequest::Join {
                 connection,
                 number,
-                snapshots,
+                begins,
                 encoding,
                 ..
             } => {
                 let asked = Asked {
                     number: *number,
-                    snapshots: snapshots.clone(),
+                    snapshots: begins.iter().map(|begin| begin.name).collect(),
                     encoding: *encoding,
                     topics: self.topics.clone(),
                 };

@@ -122,6 +122,7 @@ impl Outbox {
 
     /// Publishes an event to a channel. Topics in whose format it does not fit are ended: they would have a gap.
     pub(super) fn publish(&mut self, channel: &Channel, frames: &mut EventFrames<'_>) {
+        let ids = frames.event.ids();
         for topic in &channel.topics {
             let format = frames.event.format(format_of(topic.encoding));
             let Some(raw) = frames.raw(format) else {
@@ -141,6 +142,7 @@ impl Outbox {
                     Frame {
                         token: outlet.token,
                         bytes: bytes.clone(),
+                        ids,
                     },
                 );
             }

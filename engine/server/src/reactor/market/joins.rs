@@ -1,4 +1,5 @@
-//! Joins: streams of a connection that begin with a snapshot, or in another encoding without a gap.
+//! Joins: streams of a connection that begin with a snapshot, or with what changed since an id, or in another encoding
+//! without a gap.
 //!
 //! A join takes effect between two events of every stream in it. A stream that emits on arrival can begin at any time;
 //! one that ticks can where its current window has no change yet: just after its tick, or while the market is quiet.
@@ -14,19 +15,24 @@ use depthcast_wire::stream::{StreamName, SymbolName};
 use super::WorkerMessage;
 use super::cadence::Tick;
 use super::frames::{Outbox, format_of, frame, opcode_of};
-use super::payload::Format;
+use super::payload::{Format, Payload, Published};
 use super::symbol::Symbol;
+use crate::fanout::Ids;
+use crate::reactor::messages::{Begin, Body, Since};
 use crate::session::encoding::Encoding;
 
 /// Streams that wait to begin at most, over all connections: some 24 MB. A reconnect of everybody to a few streams each fits.
 pub(super) const STREAMS_WAITING_MAX: usize = 1 << 20;
 
-/// Bytes of snapshots that are written in one turn of the market thread before the joins that need more have to wait for
+/// Bytes of snapshots and changes that are written in one turn of the market thread before the joins that need more have to wait for
 /// another: a few milliseconds of it, so that nobody's joining holds up what all others get. One join is served whole.
 const WRITTEN_PER_TURN: usize = 4 << 20;
 
-/// Bytes of snapshots that are kept for the next who joins before their books move on, for a second at most.
+/// Bytes of them that are kept for the next who joins before their books move on, for a second at most.
 const KEPT_BYTES_MAX: usize = 64 << 20;
+
+/// What a body takes in memory beside its own bytes, about.
+const BODY_OVERHEAD: usize = 256;
 
 /// How often a join is looked at that only waits for its books to be healed, microseconds.
 const HEALED_EVERY_US: i64 = 100_000;
@@ -38,14 +44,22 @@ const TOO_MANY: &str = "too many subscribers wait for a snapshot: try again late
 const TOO_LARGE: &str =
     "the book has more levels than a snapshot of its format holds: subscribe without snapshot=1";
 
+/// Why a connection is closed that left off so long ago that SBE cannot hold what changed since.
+const TOO_MANY_CHANGES: &str =
+    "more has changed since than an event of its format holds: reconnect without resume=";
+
+/// Why a slow consumer is closed that has missed more than its book remembers, and never asked for snapshots.
+const TOO_LONG_AGO: &str =
+    "slow consumer: more was missed than the engine remembers: reconnect and take a new snapshot";
+
 /// A connection's streams that wait to begin.
 #[derive(Debug)]
 pub(super) struct Join {
     pub(super) worker: usize,
     pub(super) connection: u32,
     pub(super) number: u32,
-    /// The streams that begin with a snapshot.
-    pub(super) snapshots: Vec<StreamName>,
+    /// The streams that do not just begin with their next event.
+    pub(super) begins: Vec<Begin>,
     pub(super) encoding: Encoding,
 }
 
@@ -74,10 +88,10 @@ pub(super) struct Books<'m> {
     pub(super) epoch: Option<u64>,
 }
 
-/// Snapshots that were written, and are good while their books stand where they stood.
+/// Bodies that were written, each with the id at which its book stood: they are good while it stands there.
 #[derive(Debug, Default)]
 struct Written {
-    snapshots: HashMap<(StreamName, Encoding), (u64, Snapshot)>,
+    bodies: HashMap<(Begin, Encoding), (u64, Beginning)>,
     /// Their bytes.
     kept: usize,
     /// Bytes written in this turn.
@@ -85,29 +99,30 @@ struct Written {
 }
 
 impl Written {
-    /// Whether this turn has room for what a join needs; one without snapshots needs nothing.
+    /// Whether this turn has room for what a join needs; one that begins with nothing needs nothing.
     fn has_room_for(&self, join: &Join) -> bool {
-        join.snapshots.is_empty() || self.this_turn < WRITTEN_PER_TURN
+        join.begins.is_empty() || self.this_turn < WRITTEN_PER_TURN
     }
 
-    fn keep(&mut self, name: StreamName, encoding: Encoding, id: u64, snapshot: Snapshot) {
-        let len = snapshot.as_ref().map_or(0, Bytes::len);
-        self.this_turn += len;
-        if self.kept + len > KEPT_BYTES_MAX {
+    fn keep(&mut self, begin: Begin, encoding: Encoding, id: u64, body: Beginning) {
+        let bytes = body.as_ref().map_or(0, |body| body.bytes.len());
+        let cost = bytes + BODY_OVERHEAD;
+        self.this_turn += cost;
+        if self.kept + cost > KEPT_BYTES_MAX {
             self.forget();
         }
-        self.kept += len;
-        self.snapshots.insert((name, encoding), (id, snapshot));
+        self.kept += cost;
+        self.bodies.insert((begin, encoding), (id, body));
     }
 
     fn forget(&mut self) {
-        self.snapshots.clear();
+        self.bodies.clear();
         self.kept = 0;
     }
 }
 
-/// A snapshot that is ready to be sent, or why it cannot be.
-type Snapshot = Result<Bytes, &'static str>;
+/// What a stream begins with, or why it cannot.
+type Beginning = Result<Body, &'static str>;
 
 impl Joins {
     /// Lets a join take effect, at once if this is its moment; it replaces what the connection has waited for. The bound on
@@ -116,12 +131,12 @@ impl Joins {
         let place = (join.worker, join.connection);
         self.remove(join.worker, join.connection);
         if self.written.has_room_for(&join) && books.can_begin(&join) {
-            reply(&join, books.snapshots_of(&join, &mut self.written), outbox);
-        } else if self.streams + join.snapshots.len() > STREAMS_WAITING_MAX {
+            reply(&join, books.bodies_of(&join, &mut self.written), outbox);
+        } else if self.streams + join.begins.len() > STREAMS_WAITING_MAX {
             reply(&join, Err(TOO_MANY), outbox);
         } else {
             let period = period_us(&join);
-            self.streams += join.snapshots.len();
+            self.streams += join.begins.len();
             self.periods.insert(place, period);
             self.by_period.entry(period).or_default().insert(place, join);
         }
@@ -152,7 +167,7 @@ impl Joins {
                 .get_mut(&period)
                 .and_then(|joins| joins.remove(&place))
         {
-            self.streams -= join.snapshots.len();
+            self.streams -= join.begins.len();
         }
     }
 
@@ -174,8 +189,8 @@ impl Joins {
                 let is_now = written.has_room_for(join) && books.can_begin(join);
                 if is_now {
                     self.periods.remove(place);
-                    self.streams -= join.snapshots.len();
-                    reply(join, books.snapshots_of(join, written), outbox);
+                    self.streams -= join.begins.len();
+                    reply(join, books.bodies_of(join, written), outbox);
                 }
                 !is_now
             });
@@ -186,9 +201,9 @@ impl Joins {
 /// The period at which all streams of a join tick, which the periods of all cadences allow: their least common multiple.
 /// Streams that emit on arrival only wait for a stale book.
 fn period_us(join: &Join) -> i64 {
-    join.snapshots
+    join.begins
         .iter()
-        .filter_map(|name| name.cadence(join.encoding.is_sbe()))
+        .filter_map(|begin| begin.name.cadence(join.encoding.is_sbe()))
         .map(|cadence| i64::from(cadence.millis()) * 1000)
         .filter(|&period| period > 0)
         .fold(None, |all: Option<i64>, period| {
@@ -205,11 +220,11 @@ fn lcm(a: i64, b: i64) -> i64 {
     a / divisor * b
 }
 
-fn reply(join: &Join, snapshots: Result<Vec<Bytes>, &'static str>, outbox: &mut Outbox) {
+fn reply(join: &Join, bodies: Result<Vec<Body>, &'static str>, outbox: &mut Outbox) {
     let message = WorkerMessage::Joined {
         connection: join.connection,
         number: join.number,
-        snapshots,
+        bodies,
     };
     outbox.tell(join.worker, message);
 }
@@ -217,9 +232,9 @@ fn reply(join: &Join, snapshots: Result<Vec<Bytes>, &'static str>, outbox: &mut 
 impl Books<'_> {
     /// Whether all streams of a join may begin now.
     fn can_begin(&self, join: &Join) -> bool {
-        join.snapshots
+        join.begins
             .iter()
-            .all(|&name| self.stream_can_begin(name, join.encoding))
+            .all(|begin| self.stream_can_begin(begin.name, join.encoding))
     }
 
     /// Whether a stream may. One of an unknown symbol may: nothing will come of it.
@@ -232,53 +247,92 @@ impl Books<'_> {
         }
     }
 
-    /// The snapshots of a join, each written once for all that join at this moment.
-    fn snapshots_of(&mut self, join: &Join, written: &mut Written) -> Result<Vec<Bytes>, &'static str> {
-        let known = join
-            .snapshots
-            .iter()
-            .filter(|name| self.by_name.contains_key(&name.symbol));
-        let names: Vec<StreamName> = known.copied().collect();
-        names
-            .into_iter()
-            .map(|name| self.snapshot_of(name, join.encoding, written))
-            .collect()
-    }
-
-    fn snapshot_of(&mut self, name: StreamName, encoding: Encoding, written: &mut Written) -> Snapshot {
-        let symbol = &mut self.symbols[self.by_name[&name.symbol]];
-        symbol.on_snapshot_given();
-        let id = symbol.last_id();
-        if let Some((at, snapshot)) = written.snapshots.get(&(name, encoding))
-            && *at == id
-        {
-            return snapshot.clone();
+    /// What the streams of a join begin with, each written once for all that join at this moment.
+    fn bodies_of(&mut self, join: &Join, written: &mut Written) -> Result<Vec<Body>, &'static str> {
+        let mut bodies = Vec::with_capacity(join.begins.len());
+        for &begin in &join.begins {
+            if self.by_name.contains_key(&begin.name.symbol) {
+                bodies.push(self.body_of(begin, join.encoding, written)?);
+            }
         }
-        let snapshot = self.write(name, encoding);
-        written.keep(name, encoding, id, snapshot.clone());
-        snapshot
+        Ok(bodies)
     }
 
-    fn write(&self, name: StreamName, encoding: Encoding) -> Snapshot {
-        let symbol = &self.symbols[self.by_name[&name.symbol]];
+    fn body_of(&mut self, begin: Begin, encoding: Encoding, written: &mut Written) -> Beginning {
+        let symbol = &mut self.symbols[self.by_name[&begin.name.symbol]];
+        symbol.on_snapshot_given();
+        let at = symbol.last_id();
+        // The newest of a stream changes without its book.
+        if let Some((then, body)) = written.bodies.get(&(begin, encoding))
+            && *then == at
+            && begin.since != Since::Newest
+        {
+            return body.clone();
+        }
+        let body = self.write(begin, encoding);
+        written.keep(begin, encoding, at, body.clone());
+        body
+    }
+
+    fn write(&self, begin: Begin, encoding: Encoding) -> Beginning {
+        let symbol = &self.symbols[self.by_name[&begin.name.symbol]];
+        let (last, mut payload) = (symbol.last_id(), Vec::new());
+        let mut ids = Ids { first: 0, last };
+        match begin.since {
+            Since::Newest => {
+                ids.last = 0;
+                symbol.write_newest(begin.name.kind, format_of(encoding), &mut payload);
+            }
+            Since::Snapshot => self.write_snapshot(symbol, encoding, &mut payload)?,
+            Since::Id {
+                epoch,
+                id,
+                or_snapshot,
+            } => {
+                // What another history numbered, or this one has not reached, says nothing of this book.
+                let is_known = Some(epoch) == self.epoch && id <= last;
+                match is_known.then(|| symbol.changes_since(id)).flatten() {
+                    Some(_) if id == last => {}
+                    Some(changes) => {
+                        ids.first = changes.first_id;
+                        let event = Published::Symbol(symbol.instrument(), Payload::Diff(&changes));
+                        let written = event.encode(format_of(encoding), &mut payload);
+                        written.map_err(|_| TOO_MANY_CHANGES)?;
+                    }
+                    None if or_snapshot => self.write_snapshot(symbol, encoding, &mut payload)?,
+                    None => return Err(TOO_LONG_AGO),
+                }
+            }
+        }
+        let format = format_of(encoding);
+        let bytes = if payload.is_empty() {
+            Bytes::new()
+        } else if encoding.wraps_json() && format != Format::Sbe {
+            let mut wrapped = Vec::with_capacity(payload.len() + 64);
+            json::combined(&mut wrapped, &begin.name.to_string(), &payload);
+            frame(opcode_of(format), &wrapped)
+        } else {
+            frame(opcode_of(format), &payload)
+        };
+        let name = begin.name;
+        Ok(Body { name, bytes, ids })
+    }
+
+    fn write_snapshot(
+        &self,
+        symbol: &Symbol,
+        encoding: Encoding,
+        out: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
         let (event_time_us, book) = symbol.whole();
         let instrument = symbol.instrument();
-        let mut payload = Vec::new();
-        let format = format_of(encoding);
-        match format {
+        match format_of(encoding) {
             Format::Json(unit) => {
                 let epoch = self.epoch.unwrap_or_default();
-                json::depth_snapshot(&mut payload, instrument, unit, event_time_us, epoch, &book);
+                json::depth_snapshot(out, instrument, unit, event_time_us, epoch, &book);
+                Ok(())
             }
-            Format::Sbe => {
-                sbe::depth_snapshot(&mut payload, instrument, event_time_us, &book).map_err(|_| TOO_LARGE)?;
-            }
+            Format::Sbe => sbe::depth_snapshot(out, instrument, event_time_us, &book).map_err(|_| TOO_LARGE),
         }
-        if encoding.wraps_json() && format != Format::Sbe {
-            let mut wrapped = Vec::with_capacity(payload.len() + 64);
-            json::combined(&mut wrapped, &name.to_string(), &payload);
-            payload = wrapped;
-        }
-        Ok(frame(opcode_of(format), &payload))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::tests::{Rig, payload};
 use super::*;
+use crate::reactor::messages::{Begin, Since};
 use depthcast_wire::sbe::decode::{Message, decode};
 use depthcast_wire::time_unit::TimeUnit;
 
@@ -10,12 +11,33 @@ const RAW: Encoding = Encoding::Json {
     time_unit: TimeUnit::Millisecond,
 };
 
+fn snapshot_of(name: &str) -> Begin {
+    Begin {
+        name: StreamName::parse(name).unwrap(),
+        since: Since::Snapshot,
+    }
+}
+
+fn since_id(epoch: u64, id: u64) -> Since {
+    Since::Id {
+        epoch,
+        id,
+        or_snapshot: true,
+    }
+}
+
 /// A connection joins with snapshots of these streams, which it wants.
 fn join(rig: &mut Rig, number: u32, names: &[&str], encoding: Encoding) {
-    let snapshots: Vec<StreamName> = names
-        .iter()
-        .map(|name| StreamName::parse(name).unwrap())
-        .collect();
+    join_since(rig, number, names, encoding, Since::Snapshot);
+}
+
+/// A connection joins these streams, which it wants.
+fn join_since(rig: &mut Rig, number: u32, names: &[&str], encoding: Encoding, since: Since) {
+    let begin = |name: &&str| Begin {
+        name: StreamName::parse(name).unwrap(),
+        since,
+    };
+    let begins = names.iter().map(begin).collect();
     for name in names {
         rig.want(name, encoding);
     }
@@ -23,7 +45,7 @@ fn join(rig: &mut Rig, number: u32, names: &[&str], encoding: Encoding) {
         worker: 0,
         connection: 5,
         number,
-        snapshots,
+        begins,
         encoding,
     });
 }
@@ -40,11 +62,12 @@ fn told(rig: &mut Rig) -> Vec<String> {
             WorkerMessage::Joined {
                 connection: 5,
                 number,
-                snapshots: Ok(snapshots),
+                bodies: Ok(bodies),
             } => {
-                let texts = snapshots
+                let texts = bodies
                     .iter()
-                    .map(|frame| String::from_utf8(payload(frame)).unwrap());
+                    .filter(|body| !body.bytes.is_empty())
+                    .map(|body| String::from_utf8(payload(&body.bytes)).unwrap());
                 told.push(format!("join {number}: {}", texts.collect::<Vec<_>>().join(" ")));
             }
             WorkerMessage::Epoch { .. } => {}
@@ -190,13 +213,12 @@ fn formats_and_wrapping_are_the_connections() {
         Encoding::Sbe { combined: true },
     );
     let Some(WorkerMessage::Joined {
-        snapshots: Ok(snapshots),
-        ..
+        bodies: Ok(bodies), ..
     }) = rig.messages().pop()
     else {
         panic!("it begins at once");
     };
-    let bytes = payload(&snapshots[0]);
+    let bytes = payload(&bodies[0].bytes);
     let Ok(Message::DepthSnapshot(snapshot)) = decode(&bytes) else {
         panic!("{bytes:?}");
     };
@@ -204,28 +226,89 @@ fn formats_and_wrapping_are_the_connections() {
 }
 
 #[test]
+fn one_that_left_off_gets_what_changed_since_as_one_event() {
+    let mut rig = changed();
+    rig.depth(1180, 13..=14, &[(100, 0)], &[(110, 7)]);
+    let epoch = rig.market.epoch.unwrap();
+    let mut since = |epoch, id| {
+        join_since(&mut rig, 1, &["btcusdt@depth@100ms"], RAW, since_id(epoch, id));
+        told(&mut rig).concat()
+    };
+    let all = r#"join 1: {"e":"depthUpdate","E":1180,"s":"BTCUSDT","U":11,"u":14,"b":[["10.0","0"],["9.9","4"]],"a":[["11.0","7"]]}"#;
+    assert_eq!(since(epoch, 10), all);
+    assert_eq!(
+        since(epoch, 12),
+        r#"join 1: {"e":"depthUpdate","E":1180,"s":"BTCUSDT","U":13,"u":14,"b":[["10.0","0"]],"a":[["11.0","7"]]}"#
+    );
+    assert_eq!(since(epoch, 14), "join 1: ", "it has missed nothing");
+    let snapshot =
+        |told: &str| told.contains(r#""e":"depthSnapshot""#) && told.contains(r#""lastUpdateId":14,"#);
+    for (what, told) in [
+        ("older than what the book remembers", since(epoch, 9)),
+        ("not reached yet", since(epoch, 15)),
+        ("never to be reached", since(epoch, u64::MAX)),
+        ("of another history", since(epoch + 1, 12)),
+    ] {
+        assert!(snapshot(&told), "{what}: {told}");
+    }
+    rig.depth(1220, 15..=15, &[(98, 1)], &[]);
+    let next = told(&mut rig);
+    assert!(
+        !next.is_empty() && next.iter().all(|ids| ids == "15..15"),
+        "what it was given is continued: {next:?}"
+    );
+}
+
+#[test]
+fn one_that_left_off_waits_for_the_tick_of_its_cadence_and_for_a_healed_book() {
+    let mut rig = changed();
+    let epoch = rig.market.epoch.unwrap();
+    let since = since_id(epoch, 10);
+    join_since(&mut rig, 1, &["btcusdt@depth@250ms"], RAW, since);
+    assert!(told(&mut rig).is_empty());
+    rig.depth(1260, 13..=13, &[(98, 1)], &[]);
+    let begun = told(&mut rig);
+    assert!(begun[1].contains(r#""U":11,"u":12,"#), "{begun:?}");
+    rig.market.on_feed(FeedMessage::Break {
+        reason: "as the test wants it".into(),
+    });
+    join_since(&mut rig, 2, &["btcusdt@depth@0ms"], RAW, since);
+    rig.time(1500);
+    assert!(!told(&mut rig).iter().any(|told| told.starts_with("join")));
+    rig.snapshot(1510, 20, &[(97, 1)], &[]);
+    rig.time(1800);
+    let healed = told(&mut rig);
+    let joined = healed.iter().find(|told| told.starts_with("join 2")).unwrap();
+    assert!(joined.contains(r#""U":11,"u":20,"#), "{joined}");
+    assert!(
+        joined.contains(r#"["10.0","0"]"#) && joined.contains(r#"["11.0","0"]"#),
+        "{joined}"
+    );
+}
+
+#[test]
+fn one_of_an_unknown_symbol_begins_with_nothing() {
+    let mut rig = changed();
+    let epoch = rig.market.epoch.unwrap();
+    join_since(&mut rig, 1, &["nousdt@depth@0ms"], RAW, since_id(epoch, 10));
+    assert_eq!(told(&mut rig), ["join 1: "]);
+}
+
+#[test]
 fn too_many_that_wait_are_refused_and_those_that_leave_make_room() {
     let mut rig = Rig::begun();
-    let names = vec![StreamName::parse("btcusdt@depth").unwrap(); 1024];
+    let begins = vec![snapshot_of("btcusdt@depth"); 1024];
     let ask = |rig: &mut Rig, connection| {
         rig.market.on_request(MarketRequest::Join {
             worker: 0,
             connection,
             number: 1,
-            snapshots: names.clone(),
+            begins: begins.clone(),
             encoding: RAW,
         });
         rig.messages()
             .iter()
-            .filter(|message| {
-                matches!(
-                    message,
-                    WorkerMessage::Joined {
-                        snapshots: Err(_),
-                        ..
-                    }
-                )
-            })
+            .filter(|message| matches!(message, WorkerMessage::Joined { bodies: Err(_), .. }))
             .count()
     };
     let fit = (joins::STREAMS_WAITING_MAX / 1024) as u32;
@@ -255,7 +338,7 @@ fn what_one_turn_has_no_room_for_begins_in_the_next_also_where_no_tick_comes() {
             worker: 0,
             connection,
             number: 1,
-            snapshots: vec![StreamName::parse("btcusdt@depth@0ms").unwrap()],
+            begins: vec![snapshot_of("btcusdt@depth@0ms")],
             encoding,
         });
     }

@@ -244,14 +244,14 @@ impl Market {
                 worker,
                 connection,
                 number,
-                snapshots,
+                begins,
                 encoding,
             } => {
                 let join = Join {
                     worker,
                     connection,
                     number,
-                    snapshots,
+                    begins,
                     encoding,
                 };
                 let (joins, books, outbox) = self.joins_and_books();

@@ -6,6 +6,8 @@ use depthcast_wire::json::encode as json;
 use depthcast_wire::sbe::{EncodeError, encode as sbe};
 use depthcast_wire::time_unit::TimeUnit;
 
+use crate::fanout::Ids;
+
 /// The ways to write an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -60,6 +62,17 @@ impl Published<'_> {
             }
             Published::Symbol(_, Payload::Fixed(_)) => Format::Sbe,
             _ => format,
+        }
+    }
+
+    /// The update ids that it covers, of a stream whose events continue each other.
+    pub(super) fn ids(&self) -> Ids {
+        match self {
+            Published::Symbol(_, Payload::Diff(diff)) => Ids {
+                first: diff.first_id,
+                last: diff.last_id,
+            },
+            _ => Ids::default(),
         }
     }
 

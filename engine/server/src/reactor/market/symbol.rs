@@ -12,7 +12,7 @@ use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 use super::cadence::{Tick, WindowMarks};
 use super::channel::{Channel, Channels, Content, Outlet};
 use super::frames::{EventFrames, Outbox};
-use super::payload::Payload;
+use super::payload::{Format, Payload, Published};
 use super::{DepthAnswer, FeedSymbol};
 use crate::session::encoding::Encoding;
 
@@ -43,6 +43,8 @@ pub(super) struct Symbol {
     event_time_us: i64,
     /// Subscribers have had a change of this book: the next one goes on where it ended.
     has_published: bool,
+    /// The newest best bid and ask that the feed gave, with its event time.
+    best: Option<(i64, BestBidAsk)>,
     /// Kept whether or not somebody wants aggregate trades: their ids are the same for everybody.
     aggregator: Aggregator,
     channels: Channels,
@@ -62,6 +64,7 @@ impl Symbol {
             marks: WindowMarks::default(),
             event_time_us: 0,
             has_published: false,
+            best: None,
             aggregator: Aggregator::new(),
             channels: Channels::default(),
             diff: DepthUpdate::default(),
@@ -112,8 +115,11 @@ impl Symbol {
         self.has_published = true;
     }
 
-    /// Whether a snapshot taken now is continued exactly by the stream's next event.
+    /// Whether what a stream begins with now is continued exactly by the stream's next event.
     pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding) -> bool {
+        if name.kind != StreamKind::Depth {
+            return true;
+        }
         self.sync.is_synced()
             && self
                 .ticks_at(name, encoding)
@@ -130,6 +136,31 @@ impl Symbol {
         let mut whole = BookSnapshot::default();
         self.book.snapshot(usize::MAX, &mut whole);
         (self.book.event_time_us().max(self.event_time_us), whole)
+    }
+
+    /// What changed after an id that is behind the book's own; None where the book does not remember that far back.
+    pub(super) fn changes_since(&self, id: u64) -> Option<DepthUpdate> {
+        let mut changes = DepthUpdate::default();
+        self.book.diff_since(id, &mut changes).ok()?;
+        Some(changes)
+    }
+
+    /// Writes the newest event of a kind that needs no others; nothing where there is none, or it is not to be trusted.
+    pub(super) fn write_newest(&self, kind: StreamKind, format: Format, out: &mut Vec<u8>) {
+        let mut top = BookSnapshot::default();
+        let payload = match (kind, &self.best) {
+            (StreamKind::BookTicker | StreamKind::BestBidAsk, Some((at_us, best))) => {
+                Payload::Best(*at_us, best)
+            }
+            (StreamKind::PartialDepth(levels), _) if self.sync.is_synced() => {
+                self.book.snapshot(levels.count(), &mut top);
+                Payload::Top(self.book.event_time_us(), &top)
+            }
+            _ => return,
+        };
+        let event = Published::Symbol(&self.instrument, payload);
+        // A top fits every format.
+        let _ = event.encode(format, out);
     }
 
     /// The cadence at which a stream ticks; None when it is emitted on arrival.
@@ -198,6 +229,7 @@ impl Symbol {
             at_us
         };
         let event_time_us = *best.event_time_us.get_or_insert(known);
+        self.best = Some((event_time_us, best));
         self.publish(
             StreamKind::BookTicker,
             Payload::Best(event_time_us, &best),
