@@ -24,7 +24,7 @@ use crate::reactor::feed::{
     LinkFeedError, SimFeed,
 };
 use crate::reactor::mailbox::Mailbox;
-use crate::reactor::market::Market;
+use crate::reactor::market::{Market, WhenBehind};
 use crate::reactor::messages::{FeedSymbol, MarketRequest, WorkerMessage};
 use crate::reactor::worker::{WorkerLinks, WorkerSettings};
 use crate::session::{ECHO_MESSAGE_BYTES_MAX, SessionLimits, TICK_MS};
@@ -152,6 +152,11 @@ impl Engine {
             feed_messages,
             seconds,
             mailboxes.clone(),
+            if config.feed.goes_on() {
+                WhenBehind::Merge
+            } else {
+                WhenBehind::Wait
+            },
             counters.clone(),
         );
         threads.push(spawn("market", Box::new(move || books.run()))?);

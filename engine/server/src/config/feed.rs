@@ -93,6 +93,11 @@ impl FeedOptions {
         matches!(self, FeedOptions::Capture(capture) if capture.speed == Speed::Max)
     }
 
+    /// Whether the feed goes on while workers are behind. A replay has time, and one for measuring is to be told whole.
+    pub fn goes_on(&self) -> bool {
+        !matches!(self, FeedOptions::Capture(_) | FeedOptions::Bench(_))
+    }
+
     /// Whether the engine ends with its feed.
     pub fn exits_at_end(&self) -> bool {
         matches!(self, FeedOptions::Capture(capture) if capture.at_end == AtEnd::Exit)

@@ -1,5 +1,6 @@
 //! The connections of one worker: their sockets, sessions and timers, and what happens to each.
 
+mod catching_up;
 mod lag;
 mod sweep;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use depthcast_wire::ws::CloseCode;
 
+use self::catching_up::CatchingUp;
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
 use super::messages::Body;
@@ -65,6 +67,7 @@ pub(super) struct Connections<S> {
     worker: usize,
     /// Those that were conflated lately.
     conflated: HashMap<u32, lag::Conflated>,
+    catching_up: CatchingUp,
     to_read: VecDeque<u32>,
     /// A round over all connections that is under way.
     sweep: Option<sweep::Sweep>,
@@ -114,6 +117,7 @@ impl<S: Socket> Connections<S> {
             counters,
             worker,
             conflated: HashMap::new(),
+            catching_up: CatchingUp::default(),
             to_read: VecDeque::new(),
             sweep: None,
             sweeps: 0,
@@ -273,6 +277,12 @@ impl<S: Socket> Connections<S> {
     pub(super) fn flush(&mut self, visits: usize) {
         self.fanout.flush(&mut Sockets(&mut self.slab), visits);
         self.settle();
+        self.catching_up.note(self.now, self.fanout.has_work());
+    }
+
+    /// Whether it has so much to do that it takes no more for now.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.catching_up.is_on()
     }
 
     /// Does what the fan-out's events ask for.
@@ -359,6 +369,7 @@ impl<S: Socket> Connections<S> {
                 &Goodbye {
                     code: CloseCode::TRY_AGAIN_LATER,
                     reason,
+                    cause: EndCause::Overload,
                     at_once: false,
                     shutdown_us: None,
                 },

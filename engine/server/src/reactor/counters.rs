@@ -22,6 +22,8 @@ pub struct Counters {
     pub depth_events: AtomicU64,
     /// Depth events that did not continue their book.
     pub feed_gaps: AtomicU64,
+    /// Events that a worker was told of later, in fewer, since it was behind: one for each channel and worker.
+    pub(super) merged: AtomicU64,
     /// What the log was told or not told of conflations.
     pub(super) conflations_told: AtomicU64,
     workers: Box<[WorkerCounters]>,
@@ -72,6 +74,8 @@ pub struct Totals {
     pub depth_events: u64,
     /// Depth events that did not continue their book, ever.
     pub feed_gaps: u64,
+    /// Events of streams that a worker was told of later, in fewer, since it was behind itself, ever.
+    pub merged: u64,
     /// Connections that came to their end, ever, by [`EndCause::index`].
     pub ended: [u64; EndCause::ALL.len()],
 }
@@ -92,7 +96,14 @@ impl Counters {
 
     /// Adds one.
     pub fn bump(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
+        Counters::add(counter, 1);
+    }
+
+    /// Adds some.
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        if count > 0 {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
     }
 
     /// Says something the first time, and every thousandth time: what happens to many at once must not fill the log.
@@ -120,6 +131,7 @@ impl Counters {
             refused: self.sum(|worker| &worker.refused),
             depth_events: self.depth_events.load(Ordering::Relaxed),
             feed_gaps: self.feed_gaps.load(Ordering::Relaxed),
+            merged: self.merged.load(Ordering::Relaxed),
             ended: EndCause::ALL.map(|cause| self.ended(cause)),
         }
     }

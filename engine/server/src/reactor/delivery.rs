@@ -5,13 +5,18 @@ use std::ops::ControlFlow;
 use depthcast_wire::ws::CloseCode;
 
 use super::connections::Connections;
-use super::messages::WorkerMessage;
+use super::messages::{TopicEnd, WorkerMessage};
 use super::socket::Socket;
+use crate::session::EndCause;
 use crate::session::ending::Goodbye;
 
 /// Why subscribers are closed whose stream cannot go on.
 const HISTORY_TOO_SHORT: &str =
     "more changed at once than the engine remembers: reconnect and take a new snapshot";
+
+/// Why subscribers are closed whose stream cannot be told in fewer events.
+const ENGINE_BEHIND: &str =
+    "the engine is overloaded and cannot tell every event of this stream: try again later";
 
 /// The worker itself is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +28,9 @@ pub(super) struct Stop {
 impl<S: Socket> Connections<S> {
     /// Whether a message may be taken from the mailbox now.
     pub(super) fn takes_messages(&mut self) -> bool {
-        // While a round is under way: what comes next is for those that are left. Over the retention: frames wait for
-        // members that were not visited yet; the mailbox fills, and its sender waits or merges.
-        !self.is_sweeping() && !self.fanout.is_over_retention()
+        // While a round is under way: what comes next is for those that are left. Over the retention, or with no pause for a
+        // while: frames wait for members that were not visited yet; the sender waits or merges.
+        !self.is_sweeping() && !self.is_catching_up() && !self.fanout.is_over_retention()
     }
 
     /// Does what the market thread says, unless it is the worker's own to do.
@@ -43,9 +48,13 @@ impl<S: Socket> Connections<S> {
                 number,
                 bodies,
             } => self.on_joined(connection, number, bodies),
-            WorkerMessage::EndTopics(tokens) => {
+            WorkerMessage::EndTopics(tokens, why) => {
+                let (reason, cause) = match why {
+                    TopicEnd::TooMuchAtOnce => (HISTORY_TOO_SHORT, EndCause::Overload),
+                    TopicEnd::EngineBehind => (ENGINE_BEHIND, EndCause::EngineBehind),
+                };
                 for token in tokens {
-                    self.close_topic(token, CloseCode::TRY_AGAIN_LATER, HISTORY_TOO_SHORT);
+                    self.close_topic(token, reason, cause);
                 }
             }
             WorkerMessage::Epoch { id, ends } => {
@@ -54,6 +63,7 @@ impl<S: Socket> Connections<S> {
                     self.begin_sweep(Goodbye {
                         code: CloseCode::SERVICE_RESTART,
                         reason,
+                        cause: EndCause::Engine,
                         at_once: false,
                         shutdown_us: None,
                     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 
-use super::shared::WakeFlag;
+use super::shared::{BusyFlag, WakeFlag};
 use crate::os::wake::Bell;
 
 /// Messages that wait for one worker at most. A batch holds what one burst of the feed made; at 100 ticks a second this
@@ -19,6 +19,7 @@ pub struct Mailbox<T> {
     sender: Sender<T>,
     bell: Arc<Bell>,
     flag: Arc<WakeFlag>,
+    busy: Arc<BusyFlag>,
 }
 
 /// The worker's side; the bell is heard in its poll.
@@ -26,6 +27,7 @@ pub struct Mailbox<T> {
 pub struct Inbox<T> {
     receiver: Receiver<T>,
     flag: Arc<WakeFlag>,
+    busy: Arc<BusyFlag>,
 }
 
 /// The worker has ended.
@@ -46,12 +48,14 @@ pub enum Refused<T> {
 pub fn mailbox<T>() -> io::Result<(Mailbox<T>, Inbox<T>)> {
     let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
     let flag = Arc::new(WakeFlag::default());
+    let busy = Arc::new(BusyFlag::default());
     let mailbox = Mailbox {
         sender,
         bell: Arc::new(Bell::new()?),
         flag: flag.clone(),
+        busy: busy.clone(),
     };
-    Ok((mailbox, Inbox { receiver, flag }))
+    Ok((mailbox, Inbox { receiver, flag, busy }))
 }
 
 impl<T> Clone for Mailbox<T> {
@@ -60,6 +64,7 @@ impl<T> Clone for Mailbox<T> {
             sender: self.sender.clone(),
             bell: self.bell.clone(),
             flag: self.flag.clone(),
+            busy: self.busy.clone(),
         }
     }
 }
@@ -68,6 +73,11 @@ impl<T> Mailbox<T> {
     /// What rings when something was put in, to be passed to the worker.
     pub fn bell(&self) -> &Bell {
         &self.bell
+    }
+
+    /// Whether the worker takes no messages for now, having enough to do with those that it took.
+    pub fn is_busy(&self) -> bool {
+        self.busy.get()
     }
 
     /// Puts a message in if there is room; else gives it back.
@@ -99,6 +109,11 @@ impl<T> Inbox<T> {
     /// Call on a wake-up, before taking: a message that comes after this wakes again.
     pub fn acknowledge(&self) {
         self.flag.acknowledge();
+    }
+
+    /// Tells senders whether messages are taken, so that they need not fill the mailbox to find out.
+    pub fn set_busy(&self, is_busy: bool) {
+        self.busy.set(is_busy);
     }
 
     /// The next message, if one waits.

@@ -69,6 +69,15 @@ pub struct Body {
     pub ids: Ids,
 }
 
+/// Why a topic cannot go on without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicEnd {
+    /// More changed at once than the book remembers, or than an event of its format holds.
+    TooMuchAtOnce,
+    /// The worker was so far behind that the market thread could not keep any more of what it was to be told.
+    EngineBehind,
+}
+
 /// From the market thread to a worker.
 #[derive(Debug)]
 pub enum WorkerMessage {
@@ -84,7 +93,7 @@ pub enum WorkerMessage {
         bodies: Result<Vec<Body>, &'static str>,
     },
     /// These topics cannot go on without a gap: close who has them with 1013.
-    EndTopics(Vec<TopicToken>),
+    EndTopics(Vec<TopicToken>, TopicEnd),
     /// The feed began a history.
     Epoch {
         /// Its number.

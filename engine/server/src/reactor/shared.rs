@@ -56,6 +56,24 @@ impl SubscriberCount {
     }
 }
 
+/// Whether a thread has so much to do that others should wait before they ask more of it. Advice alone: it orders nothing.
+#[derive(Debug, Default)]
+pub(crate) struct BusyFlag {
+    is_busy: AtomicBool,
+}
+
+impl BusyFlag {
+    /// Only the thread itself may.
+    pub(crate) fn set(&self, is_busy: bool) {
+        self.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// What the thread said last, or before.
+    pub(crate) fn get(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
+    }
+}
+
 /// A count that one thread alone writes and any thread reads. It orders nothing: readers see each count as it was at some
 /// moment, and never an older one after it.
 #[derive(Debug, Default)]

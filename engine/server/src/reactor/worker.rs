@@ -27,7 +27,7 @@ use crate::os::cpu;
 use crate::os::handoff::{Giver, NotGiven};
 use crate::os::wake::Ear;
 use crate::session::ending::Goodbye;
-use crate::session::{SessionLimits, TICK_MS};
+use crate::session::{EndCause, SessionLimits, TICK_MS};
 
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -207,7 +207,7 @@ impl Worker {
     /// How long the poll may sleep: not at all while something is left to do, and never past the next tick.
     fn patience(&mut self) -> Duration {
         let busy = (self.may_accept && self.now >= self.accept_again_at)
-            || (self.inbox_may_have_more && !self.connections.fanout.is_over_retention())
+            || (self.inbox_may_have_more && self.connections.takes_messages())
             || self.timers_may_be_due
             || self.connections.is_sweeping()
             || self.connections.has_reads()
@@ -236,6 +236,7 @@ impl Worker {
         }
         self.connections.fanout.enforce_retention();
         self.connections.flush(VISITS_PER_SLICE);
+        self.inbox.set_busy(self.connections.is_catching_up());
         self.timers_may_be_due = self.connections.run_timers(TIMERS_PER_SLICE);
         self.connections.publish_counts();
     }
@@ -357,6 +358,7 @@ impl Worker {
         self.connections.begin_sweep(Goodbye {
             code: CloseCode::GOING_AWAY,
             reason: "the engine is ending",
+            cause: EndCause::Engine,
             at_once,
             shutdown_us: Some(clock::wall_us()),
         });

@@ -13,6 +13,8 @@ pub struct Goodbye {
     pub code: u16,
     /// The Close's reason.
     pub reason: &'static str,
+    /// As what their ends are counted.
+    pub cause: EndCause,
     /// Without what they are owed; else behind it.
     pub at_once: bool,
     /// When the engine itself ends: the wall-clock time, microseconds, that subscribers are told in an event before the
@@ -54,9 +56,9 @@ impl Session {
         ws::write_close(&mut last, goodbye.code, goodbye.reason, None);
         if goodbye.at_once {
             turn.host.abandon(last.into());
-            self.end(EndCause::Engine, turn.now + turn.limits.close_ticks)
+            self.end(goodbye.cause, turn.now + turn.limits.close_ticks)
         } else {
-            self.end_behind_all(last.into(), EndCause::Engine, turn)
+            self.end_behind_all(last.into(), goodbye.cause, turn)
         }
     }
 

@@ -150,13 +150,15 @@ pub enum EndCause {
     Peer,
     /// The engine is ending, or its feed began anew.
     Engine,
-    /// A table of the engine is full.
+    /// A bound of the engine was reached: a table is full, or more changed at once than a book remembers.
     Overload,
+    /// The engine itself was too far behind to tell every event of a stream that cannot be told in fewer.
+    EngineBehind,
 }
 
 impl EndCause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [EndCause; 11] = [
+    pub const ALL: [EndCause; 12] = [
         EndCause::HandshakeTimeout,
         EndCause::HandshakeRefused,
         EndCause::Protocol,
@@ -168,6 +170,7 @@ impl EndCause {
         EndCause::Peer,
         EndCause::Engine,
         EndCause::Overload,
+        EndCause::EngineBehind,
     ];
 
     /// Its number, below the length of [`EndCause::ALL`].
@@ -183,7 +186,7 @@ const _: () = {
         assert!(EndCause::ALL[i] as usize == i);
         i += 1;
     }
-    assert!(EndCause::Overload as usize + 1 == EndCause::ALL.len());
+    assert!(EndCause::EngineBehind as usize + 1 == EndCause::ALL.len());
 };
 
 #[derive(Debug)]

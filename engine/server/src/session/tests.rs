@@ -26,6 +26,7 @@ const LIMITS: SessionLimits = SessionLimits {
 const GOODBYE: Goodbye = Goodbye {
     code: 1001,
     reason: "end",
+    cause: EndCause::Engine,
     at_once: false,
     shutdown_us: None,
 };

@@ -1,5 +1,7 @@
 //! Goodbyes: every connection closed in a round that is cut into slices, or everybody who receives a topic.
 
+use depthcast_wire::ws::CloseCode;
+
 use super::{Connections, EndCause};
 use crate::reactor::messages::TopicToken;
 use crate::reactor::socket::Socket;
@@ -70,13 +72,19 @@ impl<S: Socket> Connections<S> {
     }
 
     /// Closes everybody who receives a topic, after all that it is owed.
-    pub(in crate::reactor) fn close_topic(&mut self, token: TopicToken, code: u16, reason: &'static str) {
+    pub(in crate::reactor) fn close_topic(
+        &mut self,
+        token: TopicToken,
+        reason: &'static str,
+        cause: EndCause,
+    ) {
         let Some(topic) = self.topics.find(token) else {
             return;
         };
         let goodbye = Goodbye {
-            code,
+            code: CloseCode::TRY_AGAIN_LATER,
             reason,
+            cause,
             at_once: false,
             shutdown_us: None,
         };

@@ -11,7 +11,7 @@ use super::owed::Item;
 use super::speech::STREAMS;
 use super::{Checked, ensure, reader};
 use crate::fanout::Ids;
-use crate::reactor::messages::{Begin, Body, Frame, MarketRequest, TopicToken, WorkerMessage};
+use crate::reactor::messages::{Begin, Body, Frame, MarketRequest, TopicEnd, TopicToken, WorkerMessage};
 use crate::session::encoding::Encoding;
 
 /// Why joins fail and histories end.
@@ -112,9 +112,18 @@ impl Post {
                     .map(|snapshots| snapshots.iter().map(Event::as_body).collect())
                     .map_err(|reason| *reason),
             },
-            Post::EndTopic(token) => WorkerMessage::EndTopics(vec![*token]),
+            Post::EndTopic(token) => WorkerMessage::EndTopics(vec![*token], why_ended(*token)),
             Post::Epoch { id, ends } => WorkerMessage::Epoch { id: *id, ends: *ends },
         }
+    }
+}
+
+/// Why a topic ends: for either reason, by its name.
+pub(super) fn why_ended(token: TopicToken) -> TopicEnd {
+    if token.topic.is_multiple_of(2) {
+        TopicEnd::TooMuchAtOnce
+    } else {
+        TopicEnd::EngineBehind
     }
 }
 

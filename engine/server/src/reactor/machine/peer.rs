@@ -290,9 +290,9 @@ impl Peer {
         });
         if goodbye.at_once {
             self.owed.abandon(end);
-            self.end(EndCause::Engine, now + self.rules.session.close_ticks);
+            self.end(goodbye.cause, now + self.rules.session.close_ticks);
         } else {
-            self.finish(end, EndCause::Engine, now);
+            self.finish(end, goodbye.cause, now);
         }
     }
 

@@ -3,13 +3,13 @@
 
 use depthcast_wire::ws::CloseCode;
 
-use super::market::{Post, REFUSAL};
+use super::market::{Post, REFUSAL, why_ended};
 use super::peer::Phase;
 use super::reader::Got;
 use super::socket::ENDLESS;
 use super::world::{PEERS, World};
 use super::{Checked, ensure};
-use crate::reactor::messages::{TopicToken, WorkerMessage};
+use crate::reactor::messages::{TopicEnd, TopicToken, WorkerMessage};
 use crate::session::EndCause;
 use crate::session::ending::Goodbye;
 
@@ -210,7 +210,14 @@ impl World {
     fn end_topic(&mut self, token: TopicToken) {
         let topic = self.topics.iter().find(|(_, wanted)| **wanted == token);
         if let Some((&topic, _)) = topic {
-            let goodbye = goodbye(CloseCode::TRY_AGAIN_LATER, "more changed at once than");
+            let (reason, cause) = match why_ended(token) {
+                TopicEnd::TooMuchAtOnce => ("more changed at once than", EndCause::Overload),
+                TopicEnd::EngineBehind => ("the engine is overloaded", EndCause::EngineBehind),
+            };
+            let goodbye = Goodbye {
+                cause,
+                ..goodbye(CloseCode::TRY_AGAIN_LATER, reason)
+            };
             for client in self.clients.iter_mut().flatten() {
                 if client.peer.received().any(|received| received == topic) {
                     client.peer.on_goodbye(&goodbye, self.now);
@@ -424,9 +431,14 @@ fn is_event(got: &Got) -> bool {
 }
 
 fn goodbye(code: u16, reason: &'static str) -> Goodbye {
+    let cause = match code {
+        CloseCode::TRY_AGAIN_LATER => EndCause::Overload,
+        _ => EndCause::Engine,
+    };
     Goodbye {
         code,
         reason,
+        cause,
         at_once: false,
         shutdown_us: None,
     }

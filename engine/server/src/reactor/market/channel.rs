@@ -30,14 +30,79 @@ pub(super) struct Content {
     pub(super) ticks: Option<Cadence>,
 }
 
+/// What a worker that was behind has not been told of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Debt {
+    /// All changes after this update id.
+    Since(u64),
+    /// The newest event.
+    Newest,
+}
+
 /// One content and the topics that carry it.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) content: Content,
     pub(super) topics: Vec<Topic>,
+    /// Workers that get nothing of it until what they were not told has been made up for. At most one of each.
+    debts: Vec<(usize, Debt)>,
 }
 
 impl Channel {
+    /// Notes for each worker that `is_behind` what it has to be told of an event later: of a change of the book, which stood
+    /// at `before`, all that came since. Nothing for channels whose every event has to be told. Gives how many workers have
+    /// to wait for the event.
+    pub(super) fn defer(&mut self, is_behind: &[bool], before: u64) -> usize {
+        let debt = match self.content.kind {
+            StreamKind::Depth => Debt::Since(before),
+            StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::PartialDepth(_) => Debt::Newest,
+            StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed | StreamKind::Heartbeat => return 0,
+        };
+        for (worker, _) in is_behind.iter().enumerate().filter(|(_, is_behind)| **is_behind) {
+            if self.has_outlet_of(worker) && !self.owes(worker) {
+                self.debts.push((worker, debt));
+            }
+        }
+        self.debts.len()
+    }
+
+    /// Whether a worker has to be told of earlier events before it can be told of the next.
+    pub(super) fn owes(&self, worker: usize) -> bool {
+        self.debts.iter().any(|(indebted, _)| *indebted == worker)
+    }
+
+    /// Takes the debts to the workers that are not behind any more.
+    pub(super) fn take_debts(&mut self, is_behind: &[bool]) -> Vec<(usize, Debt)> {
+        if self.debts.is_empty() {
+            return Vec::new();
+        }
+        let (kept, due) = std::mem::take(&mut self.debts)
+            .into_iter()
+            .partition(|(worker, _)| is_behind.get(*worker).copied().unwrap_or(false));
+        self.debts = kept;
+        due
+    }
+
+    /// Whether all its events have to be told, however many wait.
+    pub(super) fn is_unmergeable(&self) -> bool {
+        matches!(
+            self.content.kind,
+            StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed
+        )
+    }
+
+    /// The places of one worker for its frames.
+    pub(super) fn outlets_of(&self, worker: usize) -> impl Iterator<Item = TopicToken> {
+        let outlets = self.topics.iter().flat_map(|topic| &topic.outlets);
+        outlets
+            .filter(move |outlet| outlet.worker == worker)
+            .map(|outlet| outlet.token)
+    }
+
+    fn has_outlet_of(&self, worker: usize) -> bool {
+        self.outlets_of(worker).next().is_some()
+    }
+
     /// Whether its events are changes, each of which must continue the one before.
     pub(super) fn is_of_changes(&self) -> bool {
         self.content.kind == StreamKind::Depth
@@ -62,6 +127,7 @@ impl Channels {
                 self.channels.push(Channel {
                     content,
                     topics: Vec::new(),
+                    debts: Vec::new(),
                 });
                 self.channels.last_mut().expect("just pushed")
             }
@@ -92,21 +158,34 @@ impl Channels {
                 }
             }
             channel.topics.retain(|topic| !topic.outlets.is_empty());
+            if channel.owes(outlet.worker) && !channel.has_outlet_of(outlet.worker) {
+                channel.debts.retain(|(worker, _)| *worker != outlet.worker);
+            }
         }
         self.channels.retain(|channel| !channel.topics.is_empty());
     }
 
-    /// Those that are emitted when an event of this kind arrives.
-    pub(super) fn on_arrival(&self) -> impl Iterator<Item = &Channel> {
-        self.channels
-            .iter()
-            .filter(|channel| channel.content.ticks.is_none())
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.iter()
     }
 
-    /// Those that tick at a cadence.
-    pub(super) fn ticking(&self, cadence: Cadence) -> impl Iterator<Item = &Channel> {
+    /// Those that are emitted when an event of this kind arrives.
+    pub(super) fn on_arrival(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.ticking(None)
+    }
+
+    /// Those that tick at a cadence; with None those that do not.
+    pub(super) fn ticking(&mut self, cadence: Option<Cadence>) -> impl Iterator<Item = &mut Channel> {
+        self.channels
+            .iter_mut()
+            .filter(move |channel| channel.content.ticks == cadence)
+    }
+
+    /// Whether a worker has to be told of earlier events of the channel that has this topic.
+    pub(super) fn owes(&self, worker: usize, content: Content) -> bool {
         self.channels
             .iter()
-            .filter(move |channel| channel.content.ticks == Some(cadence))
+            .any(|channel| channel.content == content && channel.owes(worker))
     }
 }

@@ -1,6 +1,6 @@
 //! Frames: an event is encoded at most once per format, wrapped at most once per stream name, and then shared.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 use depthcast_market::instrument::Instrument;
@@ -8,10 +8,11 @@ use depthcast_wire::json::encode::combined;
 use depthcast_wire::time_unit::TimeUnit;
 use depthcast_wire::ws::{Opcode, frame_header};
 
-use super::channel::{Channel, Topic};
+use super::channel::Channel;
 use super::payload::{Format, Payload, Published};
 use super::{Frame, Mailbox, WorkerMessage};
 use crate::reactor::mailbox::Refused;
+use crate::reactor::messages::{TopicEnd, TopicToken};
 use crate::session::encoding::Encoding;
 
 /// How many formats there are: JSON in two units, and SBE.
@@ -101,32 +102,88 @@ fn payload(frame: &[u8]) -> &[u8] {
 pub(super) struct Outbox {
     workers: Vec<Mailbox<WorkerMessage>>,
     waiting: Vec<VecDeque<WorkerMessage>>,
-    /// Frames that wait, over all workers.
-    frames: usize,
+    /// Frames that wait for each.
+    frames: Vec<usize>,
+    /// Workers that are behind, and so are told in this turn only what cannot be told later in fewer events.
+    is_behind: Vec<bool>,
+    /// Events that a worker was not told in this turn because it is behind.
+    deferred: u64,
 }
 
 impl Outbox {
     pub(super) fn new(workers: Vec<Mailbox<WorkerMessage>>) -> Outbox {
-        let waiting = workers.iter().map(|_| VecDeque::new()).collect();
         Outbox {
+            waiting: workers.iter().map(|_| VecDeque::new()).collect(),
+            frames: vec![0; workers.len()],
+            is_behind: vec![false; workers.len()],
             workers,
-            waiting,
-            frames: 0,
+            deferred: 0,
         }
     }
 
     /// How many frames wait to be handed on.
     pub(super) fn frames(&self) -> usize {
-        self.frames
+        self.frames.iter().sum()
     }
 
-    /// Publishes an event to a channel. Topics in whose format it does not fit are ended: they would have a gap.
-    pub(super) fn publish(&mut self, channel: &Channel, frames: &mut EventFrames<'_>) {
+    /// Looks which workers are behind: those that take no messages because they have enough to do, and those for which
+    /// something waits.
+    pub(super) fn look_who_is_behind(&mut self) {
+        let waiting = self.waiting.iter().map(|waiting| !waiting.is_empty());
+        for ((is_behind, worker), waits) in self.is_behind.iter_mut().zip(&self.workers).zip(waiting) {
+            *is_behind = waits || worker.is_busy();
+        }
+    }
+
+    /// From here on everybody is told everything.
+    pub(super) fn let_nobody_wait(&mut self) {
+        self.is_behind.fill(false);
+    }
+
+    /// The workers that are behind, by their numbers.
+    pub(super) fn is_behind(&self) -> &[bool] {
+        &self.is_behind
+    }
+
+    /// Whether anything waits for a worker.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.iter().any(|waiting| !waiting.is_empty())
+    }
+
+    /// Events that a worker was not told because it is behind, since this was last asked.
+    pub(super) fn take_deferred(&mut self) -> u64 {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// Publishes an event to a channel, whose book, where it is of one, stood at the id `before`. Workers that are behind are
+    /// told of it later, if that can be.
+    pub(super) fn publish(&mut self, channel: &mut Channel, frames: &mut EventFrames<'_>, before: u64) {
+        self.deferred += channel.defer(&self.is_behind, before) as u64;
+        self.tell_topics(channel, frames, |worker| !channel.owes(worker));
+    }
+
+    /// Publishes to one worker what it was not told of a channel before.
+    pub(super) fn make_up(&mut self, channel: &Channel, worker: usize, frames: &mut EventFrames<'_>) {
+        self.tell_topics(channel, frames, |outlet| outlet == worker);
+    }
+
+    /// Makes the frames of an event for the workers that `wants` names. Topics in whose format it does not fit are ended: they
+    /// would have a gap.
+    fn tell_topics(
+        &mut self,
+        channel: &Channel,
+        frames: &mut EventFrames<'_>,
+        wants: impl Fn(usize) -> bool,
+    ) {
         let ids = frames.event.ids();
         for topic in &channel.topics {
+            let outlets = || topic.outlets.iter().filter(|outlet| wants(outlet.worker));
+            if outlets().next().is_none() {
+                continue;
+            }
             let format = frames.event.format(format_of(topic.encoding));
             let Some(raw) = frames.raw(format) else {
-                self.end_topic(topic);
+                outlets().for_each(|outlet| self.end(outlet.worker, outlet.token, TopicEnd::TooMuchAtOnce));
                 continue;
             };
             let bytes = if topic.encoding.wraps_json() && format != Format::Sbe {
@@ -136,7 +193,7 @@ impl Outbox {
             } else {
                 raw.clone()
             };
-            for outlet in &topic.outlets {
+            for outlet in outlets() {
                 self.push(
                     outlet.worker,
                     Frame {
@@ -160,7 +217,7 @@ impl Outbox {
         let Some(waiting) = self.waiting.get_mut(worker) else {
             return;
         };
-        self.frames += 1;
+        self.frames[worker] += 1;
         match waiting.back_mut() {
             Some(WorkerMessage::Batch(batch)) => batch.push(frame),
             _ => waiting.push_back(WorkerMessage::Batch(vec![frame])),
@@ -168,21 +225,46 @@ impl Outbox {
     }
 
     /// Ends the topics of channels that cannot go on without a gap, behind what was published before.
-    pub(super) fn end<'a>(&mut self, channels: impl Iterator<Item = &'a Channel>) {
-        channels
+    pub(super) fn end_all<'a>(&mut self, channels: impl Iterator<Item = &'a Channel>) {
+        let outlets = channels
             .flat_map(|channel| &channel.topics)
-            .for_each(|topic| self.end_topic(topic));
+            .flat_map(|topic| &topic.outlets);
+        for outlet in outlets {
+            self.end(outlet.worker, outlet.token, TopicEnd::TooMuchAtOnce);
+        }
     }
 
-    fn end_topic(&mut self, topic: &Topic) {
-        for outlet in &topic.outlets {
-            let Some(waiting) = self.waiting.get_mut(outlet.worker) else {
-                continue;
-            };
-            match waiting.back_mut() {
-                Some(WorkerMessage::EndTopics(tokens)) => tokens.push(outlet.token),
-                _ => waiting.push_back(WorkerMessage::EndTopics(vec![outlet.token])),
+    /// Ends a worker's topic, likewise.
+    pub(super) fn end(&mut self, worker: usize, token: TopicToken, why: TopicEnd) {
+        let Some(waiting) = self.waiting.get_mut(worker) else {
+            return;
+        };
+        match waiting.back_mut() {
+            Some(WorkerMessage::EndTopics(tokens, of)) if *of == why => tokens.push(token),
+            _ => waiting.push_back(WorkerMessage::EndTopics(vec![token], why)),
+        }
+    }
+
+    /// The workers for which more than `bound` frames wait.
+    pub(super) fn overloaded(&self, bound: usize) -> Vec<usize> {
+        let workers = self.frames.iter().enumerate();
+        workers
+            .filter(|(_, frames)| **frames > bound)
+            .map(|(worker, _)| worker)
+            .collect()
+    }
+
+    /// Forgets the frames of these topics that wait for a worker, and ends the topics in their place.
+    pub(super) fn shed(&mut self, worker: usize, tokens: &HashSet<TopicToken>) {
+        for message in &mut self.waiting[worker] {
+            if let WorkerMessage::Batch(batch) = message {
+                let before = batch.len();
+                batch.retain(|frame| !tokens.contains(&frame.token));
+                self.frames[worker] -= before - batch.len();
             }
+        }
+        for &token in tokens {
+            self.end(worker, token, TopicEnd::EngineBehind);
         }
     }
 
@@ -196,7 +278,8 @@ impl Outbox {
     /// Hands each worker what waits for it, as far as its mailbox has room. True when nothing waits any more.
     pub(super) fn try_hand_on(&mut self) -> bool {
         let mut all = true;
-        for (mailbox, waiting) in self.workers.iter().zip(&mut self.waiting) {
+        let waiting = self.waiting.iter_mut().zip(&mut self.frames);
+        for (mailbox, (waiting, waiting_frames)) in self.workers.iter().zip(waiting) {
             while let Some(message) = waiting.pop_front() {
                 let frames = match &message {
                     WorkerMessage::Batch(batch) => batch.len(),
@@ -209,7 +292,7 @@ impl Outbox {
                         break;
                     }
                     // A worker that has ended needs no frames: the engine is stopping.
-                    Ok(()) | Err(Refused::Ended) => self.frames -= frames,
+                    Ok(()) | Err(Refused::Ended) => *waiting_frames -= frames,
                 }
             }
         }

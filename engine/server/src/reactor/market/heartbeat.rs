@@ -49,7 +49,7 @@ impl Heartbeats {
             count: self.count,
         }));
         for channel in self.channels.on_arrival() {
-            outbox.publish(channel, &mut frames);
+            outbox.publish(channel, &mut frames, 0);
         }
     }
 }

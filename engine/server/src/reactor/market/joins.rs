@@ -130,7 +130,7 @@ impl Joins {
     pub(super) fn add(&mut self, join: Join, mut books: Books<'_>, outbox: &mut Outbox) {
         let place = (join.worker, join.connection);
         self.remove(join.worker, join.connection);
-        if self.written.has_room_for(&join) && books.can_begin(&join) {
+        if self.written.has_room_for(&join) && books.can_begin(&join, outbox) {
             reply(&join, books.bodies_of(&join, &mut self.written), outbox);
         } else if self.streams + join.begins.len() > STREAMS_WAITING_MAX {
             reply(&join, Err(TOO_MANY), outbox);
@@ -186,7 +186,7 @@ impl Joins {
         let written = &mut self.written;
         for (_, joins) in self.by_period.iter_mut().filter(|(period, _)| is_due(**period)) {
             joins.retain(|place, join| {
-                let is_now = written.has_room_for(join) && books.can_begin(join);
+                let is_now = written.has_room_for(join) && books.can_begin(join, outbox);
                 if is_now {
                     self.periods.remove(place);
                     self.streams -= join.begins.len();
@@ -230,17 +230,19 @@ fn reply(join: &Join, bodies: Result<Vec<Body>, &'static str>, outbox: &mut Outb
 }
 
 impl Books<'_> {
-    /// Whether all streams of a join may begin now.
-    fn can_begin(&self, join: &Join) -> bool {
-        join.begins
-            .iter()
-            .all(|begin| self.stream_can_begin(begin.name, join.encoding))
+    /// Whether all streams of a join may begin now: not while their worker is behind, which has enough to do.
+    fn can_begin(&self, join: &Join, outbox: &Outbox) -> bool {
+        let is_behind = outbox.is_behind().get(join.worker) == Some(&true);
+        let mut begins = join.begins.iter();
+        join.begins.is_empty() || (!is_behind && begins.all(|begin| self.stream_can_begin(begin.name, join)))
     }
 
     /// Whether a stream may. One of an unknown symbol may: nothing will come of it.
-    fn stream_can_begin(&self, name: StreamName, encoding: Encoding) -> bool {
+    fn stream_can_begin(&self, name: StreamName, join: &Join) -> bool {
         match (self.by_name.get(&name.symbol), self.now_us) {
-            (Some(&symbol), Some(now_us)) => self.symbols[symbol].can_begin(now_us, name, encoding),
+            (Some(&symbol), Some(now_us)) => {
+                self.symbols[symbol].can_begin(now_us, name, join.encoding, join.worker)
+            }
             (Some(_), None) => false,
             // Before the first history nobody knows which symbols there are.
             (None, _) => self.epoch.is_some(),

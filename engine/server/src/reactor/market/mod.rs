@@ -1,6 +1,8 @@
 //! The market thread: the only writer of its books. It takes what feeds say, keeps every book, encodes once what
 //! somebody wants, and hands each worker its frames in batches.
 
+#[cfg(test)]
+mod behind_tests;
 mod cadence;
 mod channel;
 mod frames;
@@ -15,7 +17,7 @@ mod symbol;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,10 @@ const FULL_WORKER_WAIT: Duration = Duration::from_millis(1);
 /// Symbols one feed may announce. Each costs a few hundred bytes before its first level.
 pub const SYMBOLS_MAX: usize = 65_536;
 
+/// Frames that wait for one worker beside its full mailbox before the streams of it are ended that cannot be told in fewer
+/// events: some 10 MB of trades, half a minute of 2,000 a second.
+const OVERLOAD_FRAMES_MAX: usize = 65_536;
+
 /// Why subscribers are closed when a feed starts anew.
 const NEW_EPOCH: &str = "the feed began anew: reconnect and take a new snapshot";
 
@@ -63,6 +69,16 @@ enum Stop {
     AtOnce,
     /// After all that a stopped feed has given.
     AfterFeed,
+}
+
+/// What becomes of the feed while a worker takes no more messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// It waits: a replay and a feed for measuring have time.
+    Wait,
+    /// It goes on. The worker is told of changes and of the best bid and ask later, in fewer events; what cannot be told so
+    /// is kept up to a bound, and closes its subscribers there.
+    Merge,
 }
 
 /// A wanted topic, whether or not its symbol exists (yet).
@@ -79,6 +95,7 @@ pub struct Market {
     ticks: TickClock,
     heartbeats: Heartbeats,
     outbox: Outbox,
+    when_behind: WhenBehind,
     /// Everything that workers want; kept through epochs.
     wanted: Wanted,
     /// Connections whose streams wait for the moment to begin.
@@ -97,6 +114,7 @@ impl Market {
         feed: Receiver<FeedMessage>,
         seconds: Receiver<Instant>,
         workers: Vec<Mailbox<WorkerMessage>>,
+        when_behind: WhenBehind,
         counters: Arc<Counters>,
     ) -> Market {
         Market {
@@ -108,6 +126,7 @@ impl Market {
             ticks: TickClock::default(),
             heartbeats: Heartbeats::default(),
             outbox: Outbox::new(workers),
+            when_behind,
             wanted: HashMap::new(),
             counters,
             joins: Joins::default(),
@@ -120,8 +139,8 @@ impl Market {
     /// Runs until told to stop. A feed that ends leaves its books as they are.
     pub fn run(mut self) {
         while self.stop.is_none() {
-            self.joins.begin_turn();
             let mut message = self.wait();
+            self.begin_turn();
             for handled in 1..=BURST {
                 // Requests that were made before the message was: a subscription counts from before what the feed began
                 // to tell because of it, and from before the snapshot that is asked for after it.
@@ -141,15 +160,50 @@ impl Market {
                 };
             }
             self.beat_if_due();
-            self.hand_on();
+            self.end_turn();
         }
         if self.stop == Some(Stop::AfterFeed) {
             self.finish();
         }
     }
 
+    fn begin_turn(&mut self) {
+        self.joins.begin_turn();
+        if self.when_behind == WhenBehind::Merge {
+            self.outbox.look_who_is_behind();
+        }
+    }
+
+    fn end_turn(&mut self) {
+        match self.when_behind {
+            WhenBehind::Wait => self.hand_on(),
+            WhenBehind::Merge if self.outbox.try_hand_on() => {}
+            WhenBehind::Merge => self.shed_overload(),
+        }
+        Counters::add(&self.counters.merged, self.outbox.take_deferred());
+    }
+
+    /// Ends the streams that cannot be told in fewer events of each worker for which too much waits.
+    fn shed_overload(&mut self) {
+        for worker in self.outbox.overloaded(OVERLOAD_FRAMES_MAX) {
+            let symbols = self.symbols.iter();
+            let tokens: HashSet<TopicToken> = symbols.flat_map(|symbol| symbol.unmergeable(worker)).collect();
+            if tokens.is_empty() {
+                continue;
+            }
+            tracing::error!(
+                worker,
+                streams = tokens.len(),
+                "a worker is too far behind: subscribers of trades are closed"
+            );
+            self.outbox.shed(worker, &tokens);
+        }
+    }
+
     /// Publishes what the feed has given before it was stopped, and ends the workers behind that.
     fn finish(mut self) {
+        // From here on workers are waited for.
+        self.outbox.let_nobody_wait();
         // It ends with the feed's thread, which was told to stop before we were.
         while let Ok(message) = self.feed.recv() {
             self.on_feed(message);
@@ -186,6 +240,11 @@ impl Market {
     fn wait(&mut self) -> Option<FeedMessage> {
         let at_once = MarketRequest::Stop { at_once: true };
         let never = crossbeam_channel::never();
+        let full_worker = if self.outbox.has_waiting() {
+            crossbeam_channel::after(FULL_WORKER_WAIT)
+        } else {
+            crossbeam_channel::never()
+        };
         let feed = if self.feed_is_open { &self.feed } else { &never };
         select! {
             recv(self.requests) -> request => {
@@ -200,6 +259,7 @@ impl Market {
                 self.on_second(second.is_ok());
                 None
             }
+            recv(full_worker) -> _ => None,
         }
     }
 
@@ -217,6 +277,10 @@ impl Market {
             self.seconds = crossbeam_channel::never();
         } else if self.epoch.is_some() {
             self.heartbeats.beat(self.ticks.now_us(), &mut self.outbox);
+            // While the feed is away no tick comes for it.
+            for symbol in &mut self.symbols {
+                symbol.make_up(None, &mut self.outbox);
+            }
             let (joins, books, outbox) = self.joins_and_books();
             joins.on_second(books, outbox);
         }
@@ -293,7 +357,7 @@ impl Market {
             FeedMessage::Fixed { at_us, frames } => {
                 self.advance(self.not_before(at_us));
                 for (symbol, payload) in frames {
-                    if let Some(symbol) = self.symbols.get(symbol) {
+                    if let Some(symbol) = self.symbols.get_mut(symbol) {
                         symbol.on_fixed(&payload, &mut self.outbox);
                     }
                 }
@@ -365,6 +429,7 @@ impl Market {
 
     /// The history that was told so far is all there is of it.
     fn end_history(&mut self) {
+        self.outbox.let_nobody_wait();
         for symbol in &mut self.symbols {
             symbol.on_end(&mut self.outbox);
         }

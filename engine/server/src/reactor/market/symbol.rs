@@ -10,10 +10,11 @@ use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 
 use super::cadence::{Tick, WindowMarks};
-use super::channel::{Channel, Channels, Content, Outlet};
+use super::channel::{Channels, Content, Debt, Outlet};
 use super::frames::{EventFrames, Outbox};
 use super::payload::{Format, Payload, Published};
-use super::{DepthAnswer, FeedSymbol};
+use super::{DepthAnswer, FeedSymbol, TopicToken};
+use crate::reactor::messages::TopicEnd;
 use crate::session::encoding::Encoding;
 
 /// Updates kept while a snapshot is awaited: a minute of a busy symbol at 100 a second. Past it the oldest go, and a
@@ -82,14 +83,25 @@ impl Symbol {
     }
 
     pub(super) fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
-        let ticks = self.ticks_at(name, encoding);
+        let content = self.content_of(name, encoding);
+        self.channels.attach(outlet, name, encoding, content);
+    }
+
+    /// What decides a stream's events.
+    fn content_of(&self, name: StreamName, encoding: Encoding) -> Content {
         let kind = match name.kind {
             // Two names of the same events.
             StreamKind::BestBidAsk => StreamKind::BookTicker,
             kind => kind,
         };
-        self.channels
-            .attach(outlet, name, encoding, Content { kind, ticks });
+        let ticks = self.ticks_at(name, encoding);
+        Content { kind, ticks }
+    }
+
+    /// The topics of one worker whose every event has to be told.
+    pub(super) fn unmergeable(&self, worker: usize) -> impl Iterator<Item = TopicToken> {
+        let channels = self.channels.all().filter(|channel| channel.is_unmergeable());
+        channels.flat_map(move |channel| channel.outlets_of(worker))
     }
 
     pub(super) fn detach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
@@ -115,12 +127,13 @@ impl Symbol {
         self.has_published = true;
     }
 
-    /// Whether what a stream begins with now is continued exactly by the stream's next event.
-    pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding) -> bool {
+    /// Whether what a stream begins with now is continued exactly by the stream's next event at a worker.
+    pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding, worker: usize) -> bool {
         if name.kind != StreamKind::Depth {
             return true;
         }
         self.sync.is_synced()
+            && !self.channels.owes(worker, self.content_of(name, encoding))
             && self
                 .ticks_at(name, encoding)
                 .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
@@ -246,7 +259,7 @@ impl Symbol {
     }
 
     /// A frame of the bench feed.
-    pub(super) fn on_fixed(&self, payload: &[u8], outbox: &mut Outbox) {
+    pub(super) fn on_fixed(&mut self, payload: &[u8], outbox: &mut Outbox) {
         self.publish(StreamKind::Fixed, Payload::Fixed(payload), outbox);
     }
 
@@ -255,21 +268,26 @@ impl Symbol {
         if let Some(aggregate) = self.aggregator.complete() {
             self.publish_aggregate(&aggregate, outbox);
         }
+        let cadences = Cadence::ALL.iter().copied().map(Some);
+        for cadence in cadences.chain([None]) {
+            self.make_up(cadence, outbox);
+        }
     }
 
-    fn publish_aggregate(&self, aggregate: &AggTrade, outbox: &mut Outbox) {
+    fn publish_aggregate(&mut self, aggregate: &AggTrade, outbox: &mut Outbox) {
         self.publish(StreamKind::AggTrade, Payload::AggTrade(aggregate), outbox);
     }
 
     /// Publishes an event of a kind that never waits for a tick.
-    fn publish(&self, kind: StreamKind, event: Payload<'_>, outbox: &mut Outbox) {
+    fn publish(&mut self, kind: StreamKind, event: Payload<'_>, outbox: &mut Outbox) {
+        let before = self.book.last_id();
         let mut frames = EventFrames::new(&self.instrument, event);
         for channel in self
             .channels
             .on_arrival()
             .filter(|channel| channel.content.kind == kind)
         {
-            outbox.publish(channel, &mut frames);
+            outbox.publish(channel, &mut frames, before);
         }
     }
 
@@ -278,6 +296,7 @@ impl Symbol {
         if let Some(aggregate) = self.aggregator.on_time(tick.0) {
             self.publish_aggregate(&aggregate, outbox);
         }
+        self.make_up(None, outbox);
         if !self.sync.is_synced() {
             self.marks.owe(tick);
             return;
@@ -285,37 +304,76 @@ impl Symbol {
         for cadence in tick.cadences() {
             let since = self.marks.take(tick, cadence);
             if let Some(since) = since.filter(|since| *since < self.book.last_id())
-                && self.channels.ticking(cadence).next().is_some()
+                && self.channels.ticking(Some(cadence)).next().is_some()
             {
                 self.publish_tick(cadence, since, outbox);
+            }
+            self.make_up(Some(cadence), outbox);
+        }
+    }
+
+    /// Tells workers that were behind, and are not any more, what they were not told of the channels that tick at `cadence`,
+    /// or of those that do not: all that changed in one event, or the newest.
+    pub(super) fn make_up(&mut self, cadence: Option<Cadence>, outbox: &mut Outbox) {
+        let is_synced = self.sync.is_synced();
+        for channel in self.channels.ticking(cadence) {
+            // Nothing is published from a stale book; a best bid and ask is not of the book.
+            if !is_synced && channel.content.kind != StreamKind::BookTicker {
+                continue;
+            }
+            for (worker, debt) in channel.take_debts(outbox.is_behind()) {
+                let payload = match (debt, channel.content.kind) {
+                    (Debt::Since(id), _) => match self.book.diff_since(id, &mut self.diff) {
+                        _ if id == self.book.last_id() => continue,
+                        Ok(()) => Payload::Diff(&self.diff),
+                        Err(error) => {
+                            tracing::error!(symbol = self.instrument.name(), %error, worker, "subscribers of its depth are closed");
+                            for token in channel.outlets_of(worker) {
+                                outbox.end(worker, token, TopicEnd::EngineBehind);
+                            }
+                            continue;
+                        }
+                    },
+                    (Debt::Newest, StreamKind::PartialDepth(levels)) => {
+                        self.book.snapshot(levels.count(), &mut self.top);
+                        Payload::Top(self.book.event_time_us(), &self.top)
+                    }
+                    (Debt::Newest, _) => match &self.best {
+                        Some((at_us, best)) => Payload::Best(*at_us, best),
+                        None => continue,
+                    },
+                };
+                outbox.make_up(channel, worker, &mut EventFrames::new(&self.instrument, payload));
             }
         }
     }
 
     /// Publishes what changed after the id `since` to the channels of one cadence, which share one difference.
     fn publish_tick(&mut self, cadence: Cadence, since: u64, outbox: &mut Outbox) {
+        let ticks = Some(cadence);
         let mut is_known = Ok(());
-        if self.channels.ticking(cadence).any(Channel::is_of_changes) {
+        if self
+            .channels
+            .ticking(ticks)
+            .any(|channel| channel.is_of_changes())
+        {
             is_known = self.book.diff_since(since, &mut self.diff);
         }
         let mut frames = EventFrames::new(&self.instrument, Payload::Diff(&self.diff));
-        for channel in self.channels.ticking(cadence) {
+        for channel in self.channels.ticking(ticks) {
             if let StreamKind::PartialDepth(levels) = channel.content.kind {
                 self.book.snapshot(levels.count(), &mut self.top);
                 let top = Payload::Top(self.book.event_time_us(), &self.top);
-                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
+                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top), since);
             } else if is_known.is_ok() {
-                outbox.publish(channel, &mut frames);
+                outbox.publish(channel, &mut frames, since);
             }
         }
         if let Err(error) = is_known {
             // More levels were removed within one window than the book remembers.
             tracing::error!(symbol = self.instrument.name(), %error, "subscribers of a cadence are closed");
-            outbox.end(
-                self.channels
-                    .ticking(cadence)
-                    .filter(|channel| channel.is_of_changes()),
-            );
+            let ended = self.channels.ticking(ticks).map(|channel| &*channel);
+            outbox.end_all(ended.filter(|channel| channel.is_of_changes()));
         }
     }
 
@@ -328,15 +386,12 @@ impl Symbol {
         match self.book.diff_since(before, &mut diff) {
             Ok(()) => {
                 diff.event_time_us = self.event_time_us;
-                self.publish_depth(&diff, outbox);
+                self.publish_depth(&diff, before, outbox);
             }
             Err(error) => {
                 tracing::error!(symbol = self.instrument.name(), %error, "subscribers of its depth are closed");
-                outbox.end(
-                    self.channels
-                        .on_arrival()
-                        .filter(|channel| channel.is_of_changes()),
-                );
+                let ended = self.channels.on_arrival().map(|channel| &*channel);
+                outbox.end_all(ended.filter(|channel| channel.is_of_changes()));
                 // The top can be told whatever happened before.
                 self.publish_tops(self.event_time_us, outbox);
             }
@@ -352,15 +407,15 @@ impl Symbol {
             // The snapshot of a resync covers its beginning, and what that changed was published already.
             let mut rest = update.clone();
             rest.first_id = before + 1;
-            self.publish_depth(&rest, outbox);
+            self.publish_depth(&rest, before, outbox);
         } else {
-            self.publish_depth(update, outbox);
+            self.publish_depth(update, before, outbox);
         }
         Ok(())
     }
 
-    /// Publishes a change to the channels that do not wait for a tick.
-    fn publish_depth(&mut self, update: &DepthUpdate, outbox: &mut Outbox) {
+    /// Publishes a change of the book, which stood at `before`, to the channels that do not wait for a tick.
+    fn publish_depth(&mut self, update: &DepthUpdate, before: u64, outbox: &mut Outbox) {
         self.has_published = true;
         let mut frames = EventFrames::new(&self.instrument, Payload::Diff(update));
         for channel in self
@@ -368,7 +423,7 @@ impl Symbol {
             .on_arrival()
             .filter(|channel| channel.is_of_changes())
         {
-            outbox.publish(channel, &mut frames);
+            outbox.publish(channel, &mut frames, before);
         }
         self.publish_tops(update.event_time_us, outbox);
     }
@@ -379,7 +434,8 @@ impl Symbol {
             if let StreamKind::PartialDepth(levels) = channel.content.kind {
                 self.book.snapshot(levels.count(), &mut self.top);
                 let top = Payload::Top(event_time_us, &self.top);
-                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top));
+                let before = self.book.last_id();
+                outbox.publish(channel, &mut EventFrames::new(&self.instrument, top), before);
             }
         }
     }

@@ -41,6 +41,7 @@ impl Rig {
             bounded(1).1,
             crossbeam_channel::never(),
             vec![mailbox],
+            WhenBehind::Merge,
             Arc::new(Counters::default()),
         );
         Rig {
@@ -399,7 +400,7 @@ fn a_change_that_is_too_large_to_remember_ends_its_subscribers_instead_of_leavin
     let ended: Vec<_> = messages
         .into_iter()
         .filter_map(|message| match message {
-            WorkerMessage::EndTopics(tokens) => Some(tokens),
+            WorkerMessage::EndTopics(tokens, _) => Some(tokens),
             _ => None,
         })
         .collect();
