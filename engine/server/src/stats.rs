@@ -12,28 +12,59 @@ use crate::session::EndCause;
 /// stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, 0 blocked, 0 conflated, 0 evicted, 0 refused
 /// ```
 ///
-/// An update is a depth event of the feed; a delivery is a frame that one connection's socket took. Conflated counts how often
-/// slow consumers skipped ahead, and evicted those that were closed, since the start; refused those who did not get a connection since the start: for want of room, or because
-/// their address had opened too many. Gaps of the feed since the start are named where there are any.
+/// An update is a depth event of the feed; a delivery is a frame that one connection's socket took. What follows counts since the
+/// start. Conflated: how often slow consumers skipped ahead, because they owed bytes for too long (lag) or were further behind
+/// than is kept for them (bytes). Evicted: slow consumers that were closed, for either or for being conflated too often (often).
+/// Refused: those who did not get a connection, for want of room or because their address had opened too many. Where there are
+/// any: gaps of the feed; events that were merged and connections that were closed because the engine itself was behind.
 pub fn line(before: &Totals, now: &Totals, elapsed: Duration) -> String {
     let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64().max(1e-9);
     let ended = |cause: EndCause| now.ended[cause.index()];
     let mut line = format!(
-        "stats: {} connections ({} subscribed), {} updates/s, {} deliveries/s, {}, {} blocked, {} conflated, {} evicted, {} refused",
+        "stats: {} connections ({} subscribed), {} updates/s, {} deliveries/s, {}, {} blocked, {}, {}, {} refused",
         now.connections,
         now.subscribers,
         short(rate(before.depth_events, now.depth_events)),
         short(rate(before.deliveries, now.deliveries)),
         byte_rate(rate(before.bytes, now.bytes)),
         now.blocked,
-        now.conflated,
-        ended(EndCause::SlowConsumer),
+        by_cause(
+            "conflated",
+            &[("lag", now.conflated_for_age), ("bytes", now.conflated_for_bytes)]
+        ),
+        by_cause(
+            "evicted",
+            &[
+                ("lag", ended(EndCause::SlowConsumer)),
+                ("bytes", ended(EndCause::TooFarBehind)),
+                ("often", ended(EndCause::ConflatedTooOften)),
+            ]
+        ),
         now.refused + ended(EndCause::Attempts),
     );
     if now.feed_gaps > 0 {
         let _ = write!(line, ", {} feed gaps", now.feed_gaps);
     }
+    let closed = ended(EndCause::EngineBehind);
+    if now.merged + closed > 0 {
+        let _ = write!(
+            line,
+            ", engine behind: {} merged, {closed} closed",
+            short(now.merged as f64)
+        );
+    }
     line
+}
+
+/// A sum of what happened, and behind it the causes where there are any: `5 evicted (3 lag, 2 bytes)`.
+fn by_cause(what: &str, counts: &[(&str, u64)]) -> String {
+    let sum: u64 = counts.iter().map(|(_, count)| count).sum();
+    let parts = counts.iter().filter(|(_, count)| *count > 0);
+    let parts: Vec<String> = parts.map(|(cause, count)| format!("{count} {cause}")).collect();
+    if parts.is_empty() {
+        return format!("0 {what}");
+    }
+    format!("{sum} {what} ({})", parts.join(", "))
 }
 
 /// Bytes a second, with a unit in powers of 1000: `3.4 MB/s`.
@@ -110,7 +141,8 @@ mod tests {
             connections: 12,
             subscribers: 10,
             blocked: 1,
-            conflated: 7,
+            conflated_for_age: 5,
+            conflated_for_bytes: 2,
             deliveries: 1_002_400,
             bytes: 5_006_800_000,
             refused: 2,
@@ -118,15 +150,22 @@ mod tests {
             ..before
         };
         now.ended[EndCause::SlowConsumer.index()] = 3;
+        now.ended[EndCause::ConflatedTooOften.index()] = 1;
         now.ended[EndCause::Attempts.index()] = 4;
         now.ended[EndCause::Peer.index()] = 100;
         let text = "stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, \
-                    1 blocked, 7 conflated, 3 evicted, 6 refused";
+                    1 blocked, 7 conflated (5 lag, 2 bytes), 4 evicted (3 lag, 1 often), 6 refused";
         assert_eq!(line(&before, &now, Duration::from_secs(2)), text);
         now.feed_gaps = 5;
         assert_eq!(
             line(&before, &now, Duration::from_secs(2)),
             format!("{text}, 5 feed gaps")
+        );
+        now.merged = 34_560;
+        now.ended[EndCause::EngineBehind.index()] = 2;
+        assert_eq!(
+            line(&before, &now, Duration::from_secs(2)),
+            format!("{text}, 5 feed gaps, engine behind: 34.6k merged, 2 closed")
         );
         // No time between two looks, and counts read in another order than they were written: still numbers.
         let none = line(&now, &before, Duration::ZERO);

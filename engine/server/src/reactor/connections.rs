@@ -363,7 +363,7 @@ impl<S: Socket> Connections<S> {
                 Err(error) => session.on_bound(&error, turn),
             },
             Err(reason) if is_lagging => {
-                session.give_up(CloseCode::POLICY_VIOLATION, reason, EndCause::SlowConsumer, turn)
+                session.give_up(CloseCode::POLICY_VIOLATION, reason, EndCause::TooFarBehind, turn)
             }
             Err(reason) => session.say_goodbye(
                 &Goodbye {
@@ -408,7 +408,7 @@ impl<S: Socket> Connections<S> {
     fn carry_out(&mut self, id: u32, next: Next) {
         match next {
             Next::Continue | Next::HandOff => {}
-            Next::Conflate => drop(self.conflate(id)),
+            Next::Conflate => drop(self.conflate(id, |counts| &counts.conflated_for_age)),
             Next::Finish => {
                 let connection = &mut self.slab[id];
                 if !std::mem::replace(&mut connection.is_finishing, true) {

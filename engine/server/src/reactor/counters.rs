@@ -41,8 +41,10 @@ pub struct WorkerCounters {
     pub(super) deliveries: OwnCount,
     /// Bytes that sockets took.
     pub(super) bytes: OwnCount,
-    /// Conflations of connections that could not keep up.
-    pub(super) conflated: OwnCount,
+    /// Conflations of connections that owed bytes for too long.
+    pub(super) conflated_for_age: OwnCount,
+    /// Conflations of connections that were further behind than is kept for them.
+    pub(super) conflated_for_bytes: OwnCount,
     /// Connections accepted.
     pub(super) accepted: OwnCount,
     /// Connections refused because its table was full or the host had no descriptor left.
@@ -64,8 +66,10 @@ pub struct Totals {
     pub deliveries: u64,
     /// Bytes that sockets took, ever.
     pub bytes: u64,
-    /// Conflations of connections that could not keep up, ever.
-    pub conflated: u64,
+    /// Conflations of connections that owed bytes for too long, ever.
+    pub conflated_for_age: u64,
+    /// Conflations of connections that were further behind than is kept for them, ever.
+    pub conflated_for_bytes: u64,
     /// Connections accepted, ever.
     pub accepted: u64,
     /// Connections refused for want of room, ever.
@@ -126,7 +130,8 @@ impl Counters {
             blocked: self.sum(|worker| &worker.blocked),
             deliveries: self.sum(|worker| &worker.deliveries),
             bytes: self.sum(|worker| &worker.bytes),
-            conflated: self.sum(|worker| &worker.conflated),
+            conflated_for_age: self.sum(|worker| &worker.conflated_for_age),
+            conflated_for_bytes: self.sum(|worker| &worker.conflated_for_bytes),
             accepted: self.sum(|worker| &worker.accepted),
             refused: self.sum(|worker| &worker.refused),
             depth_events: self.depth_events.load(Ordering::Relaxed),

@@ -121,7 +121,7 @@ fn close_frame(code: u16, reason: &str) -> Bytes {
 /// Whose fault it is that a bound was reached: the close code and the cause.
 pub(super) fn bound_reached(error: &FanoutError) -> (u16, EndCause) {
     match error {
-        FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::SlowConsumer),
+        FanoutError::PrefixFull => (CloseCode::POLICY_VIOLATION, EndCause::TooFarBehind),
         FanoutError::TableFull => (CloseCode::TRY_AGAIN_LATER, EndCause::Overload),
     }
 }

@@ -138,8 +138,12 @@ pub enum EndCause {
     Protocol,
     /// The peer did not answer pings.
     PongTimeout,
-    /// The peer read too slowly.
+    /// The peer owed bytes for too long.
     SlowConsumer,
+    /// The peer was further behind than is kept for it.
+    TooFarBehind,
+    /// The peer was conflated again and again.
+    ConflatedTooOften,
     /// The peer sent messages too fast.
     MessageRate,
     /// The connection was as old as connections become.
@@ -158,12 +162,14 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [EndCause; 12] = [
+    pub const ALL: [EndCause; 14] = [
         EndCause::HandshakeTimeout,
         EndCause::HandshakeRefused,
         EndCause::Protocol,
         EndCause::PongTimeout,
         EndCause::SlowConsumer,
+        EndCause::TooFarBehind,
+        EndCause::ConflatedTooOften,
         EndCause::MessageRate,
         EndCause::Life,
         EndCause::Attempts,
@@ -171,6 +177,13 @@ impl EndCause {
         EndCause::Engine,
         EndCause::Overload,
         EndCause::EngineBehind,
+    ];
+
+    /// Those of peers that read too slowly.
+    pub const SLOW: [EndCause; 3] = [
+        EndCause::SlowConsumer,
+        EndCause::TooFarBehind,
+        EndCause::ConflatedTooOften,
     ];
 
     /// Its number, below the length of [`EndCause::ALL`].

@@ -20,7 +20,8 @@ fn quick(settings: &mut Settings) {
 }
 
 fn conflations(market: &BusyMarket) -> u64 {
-    market.engine.counters().totals().conflated
+    let totals = market.engine.counters().totals();
+    totals.conflated_for_age + totals.conflated_for_bytes
 }
 
 fn wait_for_conflation(market: &BusyMarket) {

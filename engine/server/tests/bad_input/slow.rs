@@ -79,7 +79,8 @@ impl BusyMarket {
     }
 
     pub(crate) fn slow_consumers(&self) -> u64 {
-        self.engine.counters().ended(EndCause::SlowConsumer)
+        let counters = self.engine.counters();
+        EndCause::SLOW.map(|cause| counters.ended(cause)).iter().sum()
     }
 
     /// Waits until the engine has given up the slow one.

@@ -1,7 +1,8 @@
 //! Connections that cannot keep up: conflated, or closed where that does not help.
 
 use super::{Connections, EndCause};
-use crate::reactor::counters::Counters;
+use crate::reactor::counters::{Counters, WorkerCounters};
+use crate::reactor::shared::OwnCount;
 use crate::reactor::socket::Socket;
 use crate::session::TICK_MS;
 
@@ -29,15 +30,15 @@ impl<S: Socket> Connections<S> {
             .slab
             .get(id)
             .is_some_and(|connection| connection.session.conflates());
-        if !(conflates && self.conflate(id)) {
+        if !(conflates && self.conflate(id, |counts| &counts.conflated_for_bytes)) {
             let reason = format!("slow consumer: {bytes} bytes behind");
-            self.give_up(id, 1008, &reason, EndCause::SlowConsumer);
+            self.give_up(id, 1008, &reason, EndCause::TooFarBehind);
         }
     }
 
     /// Forgets what a connection is owed; what it missed is told to it once it reads again. False where its streams do not
-    /// allow that.
-    pub(super) fn conflate(&mut self, id: u32) -> bool {
+    /// allow that. It is counted where `cause` says.
+    pub(super) fn conflate(&mut self, id: u32, cause: fn(&WorkerCounters) -> &OwnCount) -> bool {
         let connection = self
             .slab
             .get(id)
@@ -66,7 +67,7 @@ impl<S: Socket> Connections<S> {
             let window_s = CONFLATIONS_WINDOW_TICKS * TICK_MS / 1000;
             let reason =
                 format!("slow consumer: conflated more than {CONFLATIONS_MAX} times in {window_s} s");
-            self.give_up(id, 1008, &reason, EndCause::SlowConsumer);
+            self.give_up(id, 1008, &reason, EndCause::ConflatedTooOften);
             return true;
         }
         if !self.with_session(id, |_, turn| turn.host.conflate(encoding, with_snapshots)) {
@@ -74,7 +75,7 @@ impl<S: Socket> Connections<S> {
         }
         state.is_to_rejoin = true;
         self.conflated.insert(id, state);
-        self.counts().conflated.add_one();
+        cause(self.counts()).add_one();
         Counters::sampled(&self.counters.conflations_told, || {
             tracing::info!(connection = id, "a slow consumer is conflated");
         });

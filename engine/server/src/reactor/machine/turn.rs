@@ -277,7 +277,7 @@ impl World {
                 self.seen.overrun += 1;
                 client
                     .peer
-                    .give_up(1008, "slow consumer: ", EndCause::SlowConsumer, self.now);
+                    .give_up(1008, "slow consumer: ", EndCause::TooFarBehind, self.now);
             }
         }
         let is_through = client.peer.is_closing() && client.peer.owed.is_empty();

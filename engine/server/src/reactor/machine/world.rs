@@ -289,7 +289,7 @@ impl World {
         let session = self.connections.session(client.id).ok_or("not in the table")?;
         let excess = std::mem::take(&mut client.peer.owed.excess);
         let cause = session.end_cause();
-        let is_over = session.is_closing() && cause == Some(EndCause::SlowConsumer) && excess.may;
+        let is_over = session.is_closing() && cause == Some(EndCause::TooFarBehind) && excess.may;
         match client.peer.phase {
             Phase::Closing(expected) if cause == Some(expected) && !excess.must => {
                 ensure!(session.is_closing(), "not closed for {expected:?}");
@@ -305,7 +305,7 @@ impl World {
                 let reason = "the connection has too many bytes";
                 client
                     .peer
-                    .give_up(1008, reason, EndCause::SlowConsumer, self.now);
+                    .give_up(1008, reason, EndCause::TooFarBehind, self.now);
                 self.seen.too_much += 1;
             }
             phase => {
