@@ -8,6 +8,7 @@ pub mod book;
 pub mod fake;
 mod kill;
 mod link;
+mod resume;
 mod snapshot;
 
 use common::raw;
