@@ -72,6 +72,11 @@ impl Fanout {
     /// Asks for a [`FanoutEvent::Drained`] once everything owed to the member was written.
     pub fn watch_drained(&mut self, id: MemberId) {
         if self.is_drained(id) {
+            // What a member is owed may have been forgotten, with nothing left to visit it for.
+            if std::mem::take(&mut self.members[id].is_lagging) {
+                self.lagging -= 1;
+                self.events.push(FanoutEvent::CaughtUp(id));
+            }
             self.events.push(FanoutEvent::Drained(id));
         } else {
             self.members[id].is_watched = true;
@@ -133,7 +138,7 @@ impl Fanout {
         }
         prefix.exempt(frame.len());
         let origin = self.topics.get_mut(topic).map(|it| {
-            it.last_id = it.last_id.max(ids.last);
+            it.note_last(ids.last);
             Origin {
                 topic,
                 serial: it.serial,

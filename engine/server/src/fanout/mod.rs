@@ -140,8 +140,17 @@ pub enum FanoutError {
 struct Topic {
     groups: Vec<(GroupId, u32)>,
     serial: u32,
-    /// The last update id that its members were given or are owed; zero before the first.
+    /// The last update id that its members were given or are owed; zero before the first of the history that the feed is in.
     last_id: u64,
+}
+
+impl Topic {
+    /// A frame reaches up to this id; zero where its stream has none.
+    fn note_last(&mut self, id: u64) {
+        if id > 0 {
+            self.last_id = id;
+        }
+    }
 }
 
 /// All the groups, topics and members of one worker.
@@ -227,7 +236,7 @@ impl Fanout {
         let Some(topic) = self.topics.get_mut(id) else {
             return;
         };
-        topic.last_id = topic.last_id.max(ids.last);
+        topic.note_last(ids.last);
         let origin = Origin {
             topic: id,
             serial: topic.serial,
@@ -242,6 +251,15 @@ impl Fanout {
             if group.log().bytes() > self.limits.retention_bytes && !group.is_over {
                 group.is_over = true;
                 self.over_retention.push(id);
+            }
+        }
+    }
+
+    /// Another history begins: update ids of the one before say nothing of it.
+    pub fn begin_history(&mut self) {
+        for id in 0..self.topics.key_end() {
+            if let Some(topic) = self.topics.get_mut(id) {
+                topic.last_id = 0;
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::conflate::Missed;
 use super::*;
 
 const MEMBERS: u32 = 6;
@@ -35,6 +36,9 @@ enum Step {
     Abandon {
         member: u32,
     },
+    Conflate {
+        member: u32,
+    },
     Reconnect {
         member: u32,
         is_answered: bool,
@@ -50,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (member.clone(), 0usize..100).prop_map(|(member, bytes)| Step::Room { member, bytes }),
         6 => (0usize..8).prop_map(|visits| Step::Flush { visits }),
         1 => member.clone().prop_map(|member| Step::Abandon { member }),
+        1 => member.clone().prop_map(|member| Step::Conflate { member }),
         1 => (member, any::<bool>()).prop_map(|(member, is_answered)| Step::Reconnect { member, is_answered }),
     ]
 }
@@ -87,12 +92,29 @@ impl Wire for Sockets {
 struct Expected {
     topics: BTreeSet<usize>,
     frames: Vec<Bytes>,
+    /// Of each of them the topic, by its number of all there ever were, and its first id; None for the member's own.
+    origins: Vec<Option<(u32, u64)>>,
     /// The first frame comes in any case.
     is_answered: bool,
     abandoned: bool,
 }
 
 impl Expected {
+    fn push(&mut self, frame: Bytes, origin: Option<(u32, u64)>) {
+        self.frames.push(frame);
+        self.origins.push(origin);
+    }
+
+    /// How many of the frames have been begun when so many bytes were sent, or must be sent in any case.
+    fn begun(&self, mut sent: usize) -> usize {
+        let begun = self.frames.iter().take_while(|frame| {
+            let is_begun = sent > 0;
+            sent = sent.saturating_sub(frame.len());
+            is_begun
+        });
+        begun.count().max(usize::from(self.is_answered))
+    }
+
     /// How many of the frames are whole in the first `bytes`.
     fn whole_frames(&self, mut bytes: usize) -> u64 {
         let whole = self.frames.iter().take_while(|frame| {
@@ -107,6 +129,10 @@ impl Expected {
 struct World {
     fanout: Fanout,
     topics: BTreeMap<usize, TopicId>,
+    /// For each of them its number of all there ever were, and the last id of its frames.
+    published: BTreeMap<usize, (u32, u64)>,
+    topics_ever: u32,
+    id: u64,
     sockets: Sockets,
     expected: BTreeMap<u32, Expected>,
     /// What members that are gone took.
@@ -120,6 +146,9 @@ impl World {
         let mut world = World {
             fanout: Fanout::new(limits),
             topics: BTreeMap::new(),
+            published: BTreeMap::new(),
+            topics_ever: 0,
+            id: 0,
             sockets: Sockets::default(),
             expected: BTreeMap::new(),
             sent_before: Sent::default(),
@@ -164,10 +193,11 @@ impl World {
         let ids: BTreeSet<TopicId> = wanted
             .iter()
             .map(|t| {
-                *self
-                    .topics
-                    .entry(*t)
-                    .or_insert_with(|| self.fanout.create_topic().unwrap())
+                *self.topics.entry(*t).or_insert_with(|| {
+                    self.topics_ever += 1;
+                    self.published.insert(*t, (self.topics_ever, 0));
+                    self.fanout.create_topic().unwrap()
+                })
             })
             .collect();
         let ids: Vec<_> = ids.into_iter().collect();
@@ -192,11 +222,19 @@ impl World {
         match *step {
             Step::Publish { topic, len } => {
                 let frame = self.frame(len);
-                if let Some(&id) = self.topics.get(&topic) {
-                    self.fanout.publish(id, &frame, Ids::default());
-                }
+                let Some(&id) = self.topics.get(&topic) else {
+                    return;
+                };
+                let ids = Ids {
+                    first: self.id + 1,
+                    last: self.id + len as u64,
+                };
+                self.id = ids.last;
+                self.fanout.publish(id, &frame, ids);
+                let (topic_ever, last) = self.published.get_mut(&topic).unwrap();
+                *last = ids.last;
                 for expected in self.expected.values_mut().filter(|e| e.topics.contains(&topic)) {
-                    expected.frames.push(frame.clone());
+                    expected.push(frame.clone(), Some((*topic_ever, ids.first)));
                 }
             }
             Step::SetTopics { member, mask } => {
@@ -208,7 +246,7 @@ impl World {
                 if !self.expected[&member].abandoned {
                     let frame = self.frame(len);
                     self.fanout.queue(member, frame.clone()).unwrap();
-                    self.expected.get_mut(&member).unwrap().frames.push(frame);
+                    self.expected.get_mut(&member).unwrap().push(frame, None);
                 }
             }
             Step::Room { member, bytes } => {
@@ -222,6 +260,7 @@ impl World {
                 self.drain_events();
             }
             Step::Abandon { member } => self.abandon(member),
+            Step::Conflate { member } => self.conflate(member),
             Step::Reconnect { member, is_answered } => {
                 self.check(member, false);
                 self.fanout.remove(member);
@@ -230,7 +269,7 @@ impl World {
                     let first = self.frame(9);
                     self.fanout.queue_first(member, first.clone());
                     let expected = self.expected.get_mut(&member).unwrap();
-                    expected.frames.push(first);
+                    expected.push(first, None);
                     expected.is_answered = true;
                 }
             }
@@ -244,21 +283,42 @@ impl World {
         if std::mem::replace(&mut expected.abandoned, true) {
             return;
         }
-        let mut sent = self.sockets.0[&member].got.len();
-        let mut kept = 0;
-        for frame in &expected.frames {
-            if sent == 0 {
-                break;
-            }
-            sent = sent.saturating_sub(frame.len());
-            kept += 1;
-        }
-        expected
-            .frames
-            .truncate(kept.max(usize::from(expected.is_answered)));
-        expected.frames.push(last.clone());
+        let begun = expected.begun(self.sockets.0[&member].got.len());
+        expected.frames.truncate(begun);
+        expected.origins.truncate(begun);
+        expected.push(last.clone(), None);
         expected.topics.clear();
         self.fanout.abandon(member, last);
+    }
+
+    /// After this the member is owed what was begun and what is its own; the rest is named, by the last id before it.
+    fn conflate(&mut self, member: u32) {
+        let expected = self.expected.get_mut(&member).unwrap();
+        if expected.abandoned {
+            return;
+        }
+        let begun = expected.begun(self.sockets.0[&member].got.len());
+        let (mut kept, mut forgotten) = (Expected::default(), Vec::new());
+        let owed = std::mem::take(&mut expected.frames).into_iter();
+        for (place, (frame, origin)) in owed.zip(std::mem::take(&mut expected.origins)).enumerate() {
+            match origin {
+                Some(origin) if place >= begun => forgotten.push(origin),
+                _ => kept.push(frame, origin),
+            }
+        }
+        (expected.frames, expected.origins) = (kept.frames, kept.origins);
+        let missed = std::mem::take(&mut expected.topics).into_iter().map(|topic| {
+            let (topic_ever, last) = self.published[&topic];
+            let missed = match forgotten.iter().find(|(of, _)| *of == topic_ever) {
+                Some((_, first)) => Missed::After(first - 1),
+                None if last == 0 => Missed::Nothing,
+                None => Missed::After(last),
+            };
+            (self.topics[&topic], missed)
+        });
+        let mut missed: Vec<(TopicId, Missed)> = missed.collect();
+        missed.sort_unstable_by_key(|(topic, _)| *topic);
+        assert_eq!(self.fanout.conflate(member), missed);
     }
 
     /// What all sockets took, counted there.
@@ -298,6 +358,8 @@ impl World {
                 member,
                 bytes: 1 << 20,
             });
+            // One that was conflated has not caught up before somebody says that it is owed no more.
+            self.fanout.watch_drained(member);
         }
         while self.fanout.flush(&mut self.sockets, 3) > 0 {}
         self.drain_events();

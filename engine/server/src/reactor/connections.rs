@@ -132,6 +132,7 @@ impl<S: Socket> Connections<S> {
     /// The feed began a history.
     pub(super) fn begin_epoch(&mut self, id: u64) {
         self.epoch = Some(id);
+        self.fanout.begin_history();
     }
 
     /// The time of what follows, in ticks.
