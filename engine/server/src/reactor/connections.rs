@@ -414,7 +414,7 @@ impl<S: Socket> Connections<S> {
                 let connection = &mut self.slab[id];
                 if !std::mem::replace(&mut connection.is_finishing, true) {
                     let cause = connection.session.end_cause();
-                    self.count_end(cause);
+                    self.count_end(id, cause);
                     self.fanout.watch_drained(id);
                 }
             }
@@ -464,14 +464,19 @@ impl<S: Socket> Connections<S> {
         let cause = connection.session.end_cause();
         tracing::debug!(connection = id, ?cause, "closed");
         if !connection.is_finishing {
-            self.count_end(cause);
+            self.count_end(id, cause);
         }
         self.forget(id);
     }
 
     /// Counts the end of a connection, once. One that has no cause of ours was its peer's.
-    fn count_end(&self, cause: Option<EndCause>) {
+    fn count_end(&self, id: u32, cause: Option<EndCause>) {
         let cause = cause.unwrap_or(EndCause::Peer);
+        if EndCause::SLOW.contains(&cause) {
+            Counters::sampled(&self.counters.slow_told, || {
+                tracing::info!(connection = id, ?cause, "a slow consumer is closed");
+            });
+        }
         self.counts().ended[cause.index()].add_one();
     }
 

@@ -26,6 +26,8 @@ pub struct Counters {
     pub(super) merged: AtomicU64,
     /// What the log was told or not told of conflations.
     pub(super) conflations_told: AtomicU64,
+    /// The same of slow consumers that were closed.
+    pub(super) slow_told: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
 
