@@ -3,8 +3,83 @@
 use bytes::Bytes;
 use depthcast_wire::ws::{self, CloseCode, Opcode};
 
-use super::{EndCause, Host, Next, Phase, Session, TICK_MS, Turn};
+use super::{Host, Next, Phase, Session, TICK_MS, Turn};
 use crate::fanout::FanoutError;
+
+/// Why a connection was ended by us, for counting and for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndCause {
+    /// The request's head did not arrive in time.
+    HandshakeTimeout,
+    /// The request was refused.
+    HandshakeRefused,
+    /// The peer broke the WebSocket protocol.
+    Protocol,
+    /// The peer did not answer pings.
+    PongTimeout,
+    /// The peer owed bytes for too long.
+    SlowConsumer,
+    /// The peer was further behind than is kept for it.
+    TooFarBehind,
+    /// The peer was conflated again and again.
+    ConflatedTooOften,
+    /// The peer sent messages too fast.
+    MessageRate,
+    /// The connection was as old as connections become.
+    Life,
+    /// The peer's address opened too many connections.
+    Attempts,
+    /// The peer closed.
+    Peer,
+    /// The engine is ending, or its feed began anew.
+    Engine,
+    /// A bound of the engine was reached: a table is full, or more changed at once than a book remembers.
+    Overload,
+    /// The engine itself was too far behind to tell every event of a stream that cannot be told in fewer.
+    EngineBehind,
+}
+
+impl EndCause {
+    /// Every cause, in the order of their numbers.
+    pub const ALL: [EndCause; 14] = [
+        EndCause::HandshakeTimeout,
+        EndCause::HandshakeRefused,
+        EndCause::Protocol,
+        EndCause::PongTimeout,
+        EndCause::SlowConsumer,
+        EndCause::TooFarBehind,
+        EndCause::ConflatedTooOften,
+        EndCause::MessageRate,
+        EndCause::Life,
+        EndCause::Attempts,
+        EndCause::Peer,
+        EndCause::Engine,
+        EndCause::Overload,
+        EndCause::EngineBehind,
+    ];
+
+    /// Those of peers that read too slowly.
+    pub const SLOW: [EndCause; 3] = [
+        EndCause::SlowConsumer,
+        EndCause::TooFarBehind,
+        EndCause::ConflatedTooOften,
+    ];
+
+    /// Its number, below the length of [`EndCause::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+// A cause that is not in the list would have no number.
+const _: () = {
+    let mut i = 0;
+    while i < EndCause::ALL.len() {
+        assert!(EndCause::ALL[i] as usize == i);
+        i += 1;
+    }
+    assert!(EndCause::EngineBehind as usize + 1 == EndCause::ALL.len());
+};
 
 /// How all subscribers are closed.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 pub mod encoding;
 pub mod ending;
 mod handshake;
+mod lag;
 mod rate;
 mod requests;
 #[cfg(test)]
@@ -17,6 +18,8 @@ use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role}
 
 use crate::fanout::FanoutError;
 use encoding::Encoding;
+pub use ending::EndCause;
+use lag::Lag;
 use rate::MessageRate;
 
 /// The times of the state machine count in ticks of this many milliseconds: exact enough for timeouts of seconds, and a
@@ -127,81 +130,6 @@ pub enum Next {
     Drop,
 }
 
-/// Why a connection was ended by us, for counting and for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndCause {
-    /// The request's head did not arrive in time.
-    HandshakeTimeout,
-    /// The request was refused.
-    HandshakeRefused,
-    /// The peer broke the WebSocket protocol.
-    Protocol,
-    /// The peer did not answer pings.
-    PongTimeout,
-    /// The peer owed bytes for too long.
-    SlowConsumer,
-    /// The peer was further behind than is kept for it.
-    TooFarBehind,
-    /// The peer was conflated again and again.
-    ConflatedTooOften,
-    /// The peer sent messages too fast.
-    MessageRate,
-    /// The connection was as old as connections become.
-    Life,
-    /// The peer's address opened too many connections.
-    Attempts,
-    /// The peer closed.
-    Peer,
-    /// The engine is ending, or its feed began anew.
-    Engine,
-    /// A bound of the engine was reached: a table is full, or more changed at once than a book remembers.
-    Overload,
-    /// The engine itself was too far behind to tell every event of a stream that cannot be told in fewer.
-    EngineBehind,
-}
-
-impl EndCause {
-    /// Every cause, in the order of their numbers.
-    pub const ALL: [EndCause; 14] = [
-        EndCause::HandshakeTimeout,
-        EndCause::HandshakeRefused,
-        EndCause::Protocol,
-        EndCause::PongTimeout,
-        EndCause::SlowConsumer,
-        EndCause::TooFarBehind,
-        EndCause::ConflatedTooOften,
-        EndCause::MessageRate,
-        EndCause::Life,
-        EndCause::Attempts,
-        EndCause::Peer,
-        EndCause::Engine,
-        EndCause::Overload,
-        EndCause::EngineBehind,
-    ];
-
-    /// Those of peers that read too slowly.
-    pub const SLOW: [EndCause; 3] = [
-        EndCause::SlowConsumer,
-        EndCause::TooFarBehind,
-        EndCause::ConflatedTooOften,
-    ];
-
-    /// Its number, below the length of [`EndCause::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
-
-// A cause that is not in the list would have no number.
-const _: () = {
-    let mut i = 0;
-    while i < EndCause::ALL.len() {
-        assert!(EndCause::ALL[i] as usize == i);
-        i += 1;
-    }
-    assert!(EndCause::EngineBehind as usize + 1 == EndCause::ALL.len());
-};
-
 #[derive(Debug)]
 enum Phase {
     /// Waiting for the end of a request's head, which is not kept, to say that this address has come too often.
@@ -220,15 +148,6 @@ enum Phase {
         /// They are all that the peer was owed, not only the end of it.
         owes_all: bool,
     },
-}
-
-/// How a connection lags. Times are ticks.
-#[derive(Debug)]
-struct Lag {
-    /// Since when.
-    since: u32,
-    /// When it is to be conflated, if it is.
-    conflate_at: Option<u32>,
 }
 
 /// The state of one connection.
@@ -295,11 +214,8 @@ impl Session {
         if !self.is_open() {
             return self.due;
         }
-        let lag = self.lag.as_ref().map_or(u32::MAX, |lag| {
-            let given_up = lag.since + limits.lag_ticks;
-            lag.conflate_at.map_or(given_up, |at| at.min(given_up))
-        });
-        self.due.min(lag).min(self.life_ends)
+        let lag = self.lag.as_ref().map(|lag| lag.deadline(limits));
+        self.due.min(lag.unwrap_or(u32::MAX)).min(self.life_ends)
     }
 
     /// Whether our last bytes are queued and only the goodbye is left.
@@ -325,50 +241,9 @@ impl Session {
         }
     }
 
-    /// The socket took less than was owed.
-    pub fn on_blocked(&mut self, now: u32, limits: &SessionLimits) {
-        if self.lag.is_none() {
-            let conflate_at = self.conflates().then(|| now + limits.conflate_ticks);
-            self.lag = Some(Box::new(Lag {
-                since: now,
-                conflate_at,
-            }));
-        }
-    }
-
-    /// It was conflated, and its streams go on: what it owes from here on is young again, though it lags as it did.
-    pub fn on_rejoined(&mut self, now: u32, limits: &SessionLimits) {
-        if let Some(lag) = &mut self.lag {
-            lag.conflate_at = Some(now + limits.conflate_ticks);
-        }
-    }
-
-    /// Whether it is to be conflated rather than closed.
-    pub fn conflates(&self) -> bool {
-        self.lag_policy == LagPolicy::Conflate
-    }
-
     /// How its streams are written, and whether those that are depth begin with snapshots.
     pub fn manner(&self) -> (Encoding, bool) {
         (self.encoding, self.with_snapshots)
-    }
-
-    /// The socket took some of what is owed, and the market waits for this peer: it has its whole time again.
-    pub fn on_progress(&mut self, now: u32, limits: &SessionLimits) {
-        match self.phase {
-            Phase::Open => {
-                if let Some(lag) = &mut self.lag {
-                    lag.since = now;
-                }
-            }
-            Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
-            Phase::Closing { .. } | Phase::Handshake(_) | Phase::TurnedAway { .. } => {}
-        }
-    }
-
-    /// Everything owed was written.
-    pub fn on_caught_up(&mut self) {
-        self.lag = None;
     }
 
     /// Bytes arrived from the peer.
@@ -410,21 +285,18 @@ impl Session {
             }
             Phase::Open => {}
         }
-        if let Some(lag) = self
+        if let Some(ticks) = self
             .lag
             .as_ref()
-            .map(|lag| turn.now - lag.since)
-            .filter(|lag| *lag >= turn.limits.lag_ticks)
+            .and_then(|lag| lag.too_long(turn.now, turn.limits))
         {
-            let reason = format!("slow consumer: {} behind", seconds(lag));
+            let reason = format!("slow consumer: {} behind", seconds(ticks));
             return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::SlowConsumer, turn);
         }
         if turn.now >= self.life_ends {
             return self.end_life(turn);
         }
-        if let Some(lag) = &mut self.lag
-            && lag.conflate_at.take_if(|at| turn.now >= *at).is_some()
-        {
+        if self.lag.as_mut().is_some_and(|lag| lag.take_conflation(turn.now)) {
             return Next::Conflate;
         }
         if turn.now < self.due {

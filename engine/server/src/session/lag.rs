@@ -1,0 +1,75 @@
+//! How long a connection has owed bytes that its socket did not take, and what follows: it is conflated, then given up.
+
+use depthcast_wire::target::LagPolicy;
+
+use super::{Phase, Session, SessionLimits};
+
+/// How a connection lags. Times are ticks.
+#[derive(Debug)]
+pub(super) struct Lag {
+    /// Since when.
+    since: u32,
+    /// When it is to be conflated, if it is.
+    conflate_at: Option<u32>,
+}
+
+impl Lag {
+    /// When something is to be done about it.
+    pub(super) fn deadline(&self, limits: &SessionLimits) -> u32 {
+        let given_up = self.since + limits.lag_ticks;
+        self.conflate_at.map_or(given_up, |at| at.min(given_up))
+    }
+
+    /// How long it has lasted, where that is longer than may be.
+    pub(super) fn too_long(&self, now: u32, limits: &SessionLimits) -> Option<u32> {
+        Some(now - self.since).filter(|ticks| *ticks >= limits.lag_ticks)
+    }
+
+    /// Whether it is time to conflate: true once.
+    pub(super) fn take_conflation(&mut self, now: u32) -> bool {
+        self.conflate_at.take_if(|at| now >= *at).is_some()
+    }
+}
+
+impl Session {
+    /// The socket took less than was owed.
+    pub fn on_blocked(&mut self, now: u32, limits: &SessionLimits) {
+        if self.lag.is_none() {
+            let conflate_at = self.conflates().then(|| now + limits.conflate_ticks);
+            self.lag = Some(Box::new(Lag {
+                since: now,
+                conflate_at,
+            }));
+        }
+    }
+
+    /// It was conflated, and its streams go on: what it owes from here on is young again, though it lags as it did.
+    pub fn on_rejoined(&mut self, now: u32, limits: &SessionLimits) {
+        if let Some(lag) = &mut self.lag {
+            lag.conflate_at = Some(now + limits.conflate_ticks);
+        }
+    }
+
+    /// Whether it is to be conflated rather than closed.
+    pub fn conflates(&self) -> bool {
+        self.lag_policy == LagPolicy::Conflate
+    }
+
+    /// The socket took some of what is owed, and the market waits for this peer: it has its whole time again.
+    pub fn on_progress(&mut self, now: u32, limits: &SessionLimits) {
+        match self.phase {
+            Phase::Open => {
+                if let Some(lag) = &mut self.lag {
+                    lag.since = now;
+                }
+            }
+            Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
+            Phase::Closing { .. } | Phase::Handshake(_) | Phase::TurnedAway { .. } => {}
+        }
+    }
+
+    /// Everything owed was written.
+    pub fn on_caught_up(&mut self) {
+        self.lag = None;
+    }
+}
