@@ -14,7 +14,8 @@ use crate::run::report::grouped;
 pub struct MemoryPerDoomed {
     /// Anonymous memory of the server.
     pub user_bytes: f64,
-    /// Pages of TCP's queues, both ends (`mem` in /proc/net/sockstat).
+    /// Pages of TCP's queues, both ends (`mem` in /proc/net/sockstat). The kernel counts them in portions of a megabyte a core
+    /// (`net.core.mem_pcpu_rsv`): of a few connections this tells nothing, of a thousand it is good to 2 KB.
     pub tcp_bytes: f64,
     /// The kernel's objects, both ends (`Slab` in /proc/meminfo): buffers' own bytes are here and in `tcp_bytes`, so the two
     /// do not add up.
