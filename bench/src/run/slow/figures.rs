@@ -206,12 +206,19 @@ impl SlowFigures {
                 notes.push(text);
             }
         };
+        let gone = self.stalled_gone + self.one_byte_gone;
         note(
-            self.blocked < doomed,
+            self.blocked < doomed && gone < doomed,
             format!(
-                "{} of the {doomed} that never catch up were seen to be blocked: give a longer --for or a larger --size, and no \
-                 --pausing, whose blocks cannot be told from theirs",
+                "{} of the {doomed} that never catch up were seen to be blocked: give a longer --for or a larger --size",
                 self.blocked
+            ),
+        );
+        note(
+            self.blocked < gone && self.pausing > 0,
+            format!(
+                "of {} no block can be told from those of --pausing: their times are left out",
+                gone.saturating_sub(self.blocked)
             ),
         );
         note(
@@ -320,6 +327,25 @@ mod tests {
         };
         assert!(figures.notes()[0].starts_with("2 of 3 conflated books"));
         assert_eq!(figures.faults().len(), 1);
+        // Blocks of others hide some of theirs; or there was no time for them.
+        let figures = SlowFigures {
+            stalled: 4,
+            stalled_gone: 4,
+            blocked: 3,
+            pausing: 5,
+            memory: Some(MemoryPerDoomed::default()),
+            ..SlowFigures::default()
+        };
+        assert!(
+            figures.notes()[0].starts_with("of 1 no block can be told"),
+            "{:?}",
+            figures.notes()
+        );
+        let figures = SlowFigures {
+            stalled_gone: 3,
+            ..figures
+        };
+        assert!(figures.notes()[0].starts_with("3 of the 4 that never catch up were seen"));
         // The bench feed has no books.
         let figures = SlowFigures {
             pausing: 5,
