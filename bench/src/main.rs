@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use depthcast_bench::probe::launch;
-use depthcast_bench::run::options::LoadOptions;
+use depthcast_bench::run::options::{LoadOptions, OptionsError};
 use depthcast_bench::run::report::Report;
 use depthcast_bench::run::server::Side;
-use depthcast_bench::run::{self, Own, RunError};
+use depthcast_bench::run::{self, Own, RunError, slow};
 use depthcast_bench::{fleet, limit};
 
 /// Wrong usage, or more than the host allows.
@@ -34,6 +34,10 @@ const PAIRS_MAX: i64 = 200;
 ///   depthcast-bench limit
 ///   depthcast-bench fanout
 ///   depthcast-bench fanout --against limit
+///
+/// What becomes of readers that do not read, and what they cost 9,000 others:
+///
+///   depthcast-bench fanout --stalled 10 --against healthy --pairs 5
 ///
 /// The server stays on core 0 and the fleet on core 1, over loopback.
 #[derive(Debug, Parser)]
@@ -75,6 +79,9 @@ struct LimitOptions {
 enum Against {
     /// The bare loop.
     Limit,
+    /// The same connections without those that are slow (--stalled, --one-byte, --pausing): what these cost the others. The
+    /// window is at least as long as it takes until all that never catch up are gone.
+    Healthy,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +131,7 @@ fn own() -> Own {
 
 fn run_limit(options: &LimitOptions) -> Result<Report, RunError> {
     options.load.check()?;
+    options.load.slow.check_limit().map_err(OptionsError::from)?;
     run::check_host(&options.load)?;
     let side = Side::Limit {
         frames_per_send: None,
@@ -147,8 +155,12 @@ fn run_fanout(options: &FanoutOptions) -> Result<Report, RunError> {
                 frames_per_send: options.limit_frames,
             };
             // What cannot be compared is said before the first run.
+            options.load.slow.check_limit().map_err(OptionsError::from)?;
             options.load.traffic(options.limit_frames)?;
             run::in_turn(&own, &options.load, &engine, &limit, options.pairs as usize)
+        }
+        Some(Against::Healthy) => {
+            slow::healthy::beside_and_alone(&own, &options.load, &engine, options.pairs as usize)
         }
     }
 }
@@ -164,6 +176,9 @@ fn finish(load: &LoadOptions, report: Result<Report, RunError>) -> ExitCode {
     };
     // Whoever does not read the table may still want the file.
     let _ = writeln!(std::io::stdout(), "{}", report.table());
+    for line in report.slow_lines() {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
     if let Some(path) = &load.json {
         let written = serde_json::to_vec_pretty(&report)
             .map_err(std::io::Error::from)

@@ -13,6 +13,7 @@ use depthcast_wire::stream::{StreamKind, StreamName};
 use depthcast_wire::ws::{Incoming, MessageReader, Role};
 use serde::Deserialize;
 
+use super::ledger::{Ledger, Teller, content};
 use super::order::Format;
 
 /// Where a snapshot's kind stands in a message, at the latest: behind a wrapper with the longest stream name.
@@ -23,6 +24,9 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// What tells a snapshot from other events.
 const SNAPSHOT_MARK: &[u8] = br#""e":"depthSnapshot""#;
+
+/// Events of a slow reader behind which its book is compared with others', beside those that tell several in one.
+const EVENTS_PER_COMPARISON: u32 = 16;
 
 /// A book is only compared with its own next event here, so it needs no memory of what was removed.
 const BOOK_LIMITS: BookLimits = BookLimits {
@@ -66,6 +70,14 @@ pub enum BookFault {
         /// The id it stands at.
         last_id: u64,
     },
+    /// A slow reader's book is not what that of another is at the same id.
+    #[error("{stream}: the book at {last_id} is not that of a reader that kept up")]
+    Different {
+        /// The stream, or its symbol in SBE.
+        stream: String,
+        /// The id they stand at.
+        last_id: u64,
+    },
     /// The book refuses the event.
     #[error("{stream}: {reason}")]
     Refused {
@@ -82,6 +94,8 @@ pub struct BookTools {
     json: Decoder,
     text: Vec<u8>,
     update: DepthUpdate,
+    /// Where books are compared; None where no reader is slow.
+    pub ledger: Option<Ledger>,
 }
 
 /// What came of some bytes.
@@ -107,6 +121,10 @@ pub struct Books {
 
 #[derive(Default)]
 struct StreamBook {
+    /// Its reader stops and resumes.
+    is_slow: bool,
+    /// Events since it was compared with another.
+    events_alone: u32,
     /// Its key, for faults.
     stream: String,
     /// Where it stands; None before its snapshot.
@@ -158,6 +176,22 @@ impl Books {
                 [one] => Some(one.to_string()),
                 _ => None,
             },
+        }
+    }
+
+    /// For a reader that stops and resumes: its books are compared with those of readers that keep up.
+    pub fn of_slow_reader(format: Format, streams: &[&str]) -> Books {
+        let mut books = Books::new(format, streams);
+        books.books.values_mut().for_each(|book| book.is_slow = true);
+        books
+    }
+
+    /// Compares all books as they stand.
+    pub fn compare(&self, ledger: &mut Ledger) {
+        for book in self.books.values().filter(|book| book.is_slow) {
+            if let (Some(id), Some(content)) = (book.last_id, book.book.as_ref().map(content)) {
+                ledger.tell(&book.stream, id, content, Teller::Slow { conflated: false });
+            }
         }
     }
 
@@ -263,6 +297,59 @@ impl StreamBook {
         Ok(1)
     }
 
+    fn load_and_compare(
+        &mut self,
+        snapshot: &BookSnapshot,
+        exponents: Exponents,
+        ledger: &mut Option<Ledger>,
+    ) -> Result<u64, BookFault> {
+        // A stream begins with one; a later one stands for events that could not be told any more.
+        let conflated = self.last_id.is_some();
+        let events = self.load(snapshot, exponents)?;
+        self.compare(conflated, ledger).map(|()| events)
+    }
+
+    fn apply_and_compare(
+        &mut self,
+        update: &DepthUpdate,
+        exponents: Exponents,
+        ledger: &mut Option<Ledger>,
+    ) -> Result<u64, BookFault> {
+        let events = self.apply(update, exponents)?;
+        let conflated = self.is_slow
+            && ledger
+                .as_ref()
+                .is_some_and(|ledger| ledger.is_merged(&self.stream, update.first_id, update.last_id));
+        self.compare(conflated, ledger).map(|()| events)
+    }
+
+    /// Puts down what the book has become, or holds it against what others put down.
+    fn compare(&mut self, conflated: bool, ledger: &mut Option<Ledger>) -> Result<(), BookFault> {
+        let (Some(ledger), Some(book), Some(last_id)) = (ledger, &self.book, self.last_id) else {
+            return Ok(());
+        };
+        let teller = if self.is_slow {
+            ledger.conflations += u64::from(conflated);
+            self.events_alone += 1;
+            if !conflated && self.events_alone < EVENTS_PER_COMPARISON {
+                return Ok(());
+            }
+            self.events_alone = 0;
+            Teller::Slow { conflated }
+        } else if ledger.is_sure(&self.stream, last_id) {
+            return Ok(());
+        } else {
+            Teller::Healthy
+        };
+        match ledger.tell(&self.stream, last_id, content(book), teller) {
+            true => Ok(()),
+            false => Err(BookFault::Different {
+                stream: self.stream.clone(),
+                last_id,
+            }),
+        }
+    }
+
     fn refused(&self, reason: &dyn std::fmt::Display) -> BookFault {
         BookFault::Refused {
             stream: self.stream.clone(),
@@ -287,7 +374,9 @@ fn take_json(
     only: Option<&str>,
     tools: &mut BookTools,
 ) -> Result<u64, BookFault> {
-    let BookTools { json, text, .. } = tools;
+    let BookTools {
+        json, text, ledger, ..
+    } = tools;
     // Every price and quantity that an exchange prints fits.
     let exponents = Exponents::default();
     let start = &text[..text.len().min(SNAPSHOT_MARK_BY)];
@@ -298,7 +387,7 @@ fn take_json(
         let (stream, snapshot) = read_snapshot(text, exponents)?;
         let stream = stream.as_deref().or(only);
         return match stream.and_then(|stream| books.get_mut(stream)) {
-            Some(book) => book.load(&snapshot, exponents),
+            Some(book) => book.load_and_compare(&snapshot, exponents, ledger),
             None => Ok(0),
         };
     }
@@ -311,7 +400,7 @@ fn take_json(
     let stream = decoded.stream.or(only);
     let book = stream.and_then(|stream| books.get_mut(stream));
     let outcome = match (&decoded.event, book) {
-        (MarketEvent::Depth(update), Some(book)) => book.apply(update, exponents),
+        (MarketEvent::Depth(update), Some(book)) => book.apply_and_compare(update, exponents, ledger),
         _ => Ok(0),
     };
     json.recycle(decoded.event);
@@ -328,7 +417,9 @@ fn take_sbe(
         return Ok(0);
     };
     match message {
-        Message::DepthSnapshot(event) => book.load(&event.to_snapshot(), event.exponents()),
+        Message::DepthSnapshot(event) => {
+            book.load_and_compare(&event.to_snapshot(), event.exponents(), &mut tools.ledger)
+        }
         Message::DepthDiff(event) => {
             let update = &mut tools.update;
             update.event_time_us = event.event_time_us();
@@ -338,7 +429,7 @@ fn take_sbe(
             update.bids.extend(event.bids());
             update.asks.clear();
             update.asks.extend(event.asks());
-            book.apply(update, event.exponents())
+            book.apply_and_compare(update, event.exponents(), &mut tools.ledger)
         }
         Message::Trades(_) | Message::BestBidAsk(_) => Ok(0),
     }

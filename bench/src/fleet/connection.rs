@@ -1,5 +1,7 @@
 //! One connection of a fleet: how its socket is opened, the upgrade, and what is done with what comes.
 
+mod slow;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,7 +29,7 @@ pub const READ_BYTES: usize = 256 * 1024;
 /// Reads of one connection before others have their turn: what is left is read in the next round.
 const READS_PER_TURN_MAX: u32 = 4;
 
-/// What a stalled connection reads until its answer is there: the answer, and little more of what follows it.
+/// What a connection that is never to catch up reads until its answer is there: the answer, and little more of what follows.
 const STALLED_READ_BYTES: usize = 512;
 
 /// Bytes that wait for a socket to take them: the longest request (1,024 names), or the answers to pings. A server that
@@ -43,7 +45,8 @@ pub struct Tools {
     /// Where every read goes: READ_BYTES.
     buffer: Vec<u8>,
     asked: Asked,
-    books: BookTools,
+    /// What books share.
+    pub books: BookTools,
 }
 
 impl Tools {
@@ -111,6 +114,8 @@ pub struct Connection {
     outbox: Vec<u8>,
     /// The server has said that nothing more will come: what is there is read to its end.
     is_ending: bool,
+    /// Nothing is read just now.
+    is_paused: bool,
 }
 
 #[derive(Debug)]
@@ -142,7 +147,7 @@ impl Connection {
         (duty, stalled_receive_buffer): (Duty, usize),
         format: Format,
     ) -> Result<Connection, OpenFault> {
-        let receive_buffer = (duty == Duty::Stall).then_some(stalled_receive_buffer);
+        let receive_buffer = duty.is_slow().then_some(stalled_receive_buffer);
         let socket = connect(source, server, receive_buffer).map_err(OpenFault::Connect)?;
         let mut outbox = Vec::new();
         write_request(&mut outbox, &server.to_string(), target, UPGRADE_KEY, &[]);
@@ -153,9 +158,16 @@ impl Connection {
             scanner: Scanner::default(),
             sequence: Sequence::new(streams.len()),
             duty,
-            books: (duty == Duty::Books).then(|| Box::new(Books::new(format, streams))),
+            books: match duty {
+                Duty::Books => Some(Box::new(Books::new(format, streams))),
+                Duty::Pause if format != Format::Bench => {
+                    Some(Box::new(Books::of_slow_reader(format, streams)))
+                }
+                _ => None,
+            },
             outbox,
             is_ending: false,
+            is_paused: false,
         })
     }
 
@@ -174,17 +186,14 @@ impl Connection {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Whether it is open and nothing is read from it.
-    pub fn is_stalled(&self) -> bool {
-        self.is_open() && self.duty == Duty::Stall
+    /// Whether it is open and has this duty.
+    pub fn is_on(&self, duty: Duty) -> bool {
+        self.is_open() && self.duty == duty
     }
 
-    /// Books that it keeps.
-    pub fn books(&self) -> usize {
-        match &self.books {
-            Some(books) if self.is_open() => books.len(),
-            _ => 0,
-        }
+    /// The books that it keeps.
+    pub fn books(&self) -> Option<&Books> {
+        self.books.as_deref().filter(|_| self.is_open())
     }
 
     /// Gives it up.
@@ -238,12 +247,15 @@ impl Connection {
         if !self.is_open() {
             return Turn::Nothing;
         }
-        if self.duty == Duty::Stall {
+        if self.duty.is_doomed() {
             if !self.is_ending {
                 return Turn::Nothing;
             }
-            self.drain_stalled(tools);
+            self.drain_doomed(tools);
             return Turn::Closed;
+        }
+        if self.is_paused && !self.is_ending {
+            return Turn::Nothing;
         }
         match self.read(tools) {
             Ok(true) => Turn::More { opened: false },
@@ -271,8 +283,8 @@ impl Connection {
     /// Reads the answer to the upgrade and takes the frames behind it.
     fn read_answer(&mut self, tools: &mut Tools) -> Result<Answer, OpenFault> {
         let room = match self.duty {
-            Duty::Stall => STALLED_READ_BYTES,
-            Duty::Read | Duty::Books => READ_BYTES,
+            Duty::Stall | Duty::OneByte => STALLED_READ_BYTES,
+            Duty::Read | Duty::Books | Duty::Pause => READ_BYTES,
         };
         loop {
             let Some(socket) = &mut self.socket else {
@@ -334,13 +346,15 @@ impl Connection {
     fn take(&mut self, bytes: &[u8], received_ns: u64, tools: &mut Tools) {
         let counts = &mut tools.counts;
         let asked = &mut tools.asked;
-        counts.bytes += bytes.len() as u64;
         let scanned = match tools.format {
-            Format::Bench if self.duty != Duty::Stall => {
+            _ if self.duty.is_slow() => self.scan_slow(bytes, tools.format, counts, asked),
+            Format::Bench => {
+                counts.bytes += bytes.len() as u64;
                 let mut sink = Timed::new(counts, asked, &mut self.sequence, self.number, received_ns);
                 self.scanner.scan(bytes, &mut sink)
             }
-            Format::Bench | Format::Json | Format::Sbe => {
+            Format::Json | Format::Sbe => {
+                counts.bytes += bytes.len() as u64;
                 let mut sink = Plain { frames: 0, asked };
                 let scanned = self.scanner.scan(bytes, &mut sink);
                 counts.frames += sink.frames;
@@ -360,8 +374,8 @@ impl Connection {
             counts.fault(self.number, &fault);
             self.say_goodbye(fault.close_code(), tools);
         } else if let Some(code) = tools.asked.close.take() {
-            tools.counts.close(code, self.duty == Duty::Stall);
-            if self.duty != Duty::Stall {
+            tools.counts.close(code, self.duty);
+            if !self.duty.is_doomed() {
                 let what = format!("closed by the server with {code}");
                 tools.counts.fault(self.number, &what);
             }
@@ -385,7 +399,7 @@ impl Connection {
             Err(error) => error.to_string(),
         };
         counts.fault(self.number, &reason);
-        counts.close(0, self.duty == Duty::Stall);
+        counts.close(0, self.duty);
         self.abandon();
     }
 
@@ -421,28 +435,6 @@ impl Connection {
         Ok(())
     }
 
-    /// The server has ended a connection of which nothing was read: what it said last is still there after an orderly end,
-    /// and is looked at for its code alone.
-    fn drain_stalled(&mut self, tools: &mut Tools) {
-        let mut asked = Asked::default();
-        let mut sink = Plain {
-            frames: 0,
-            asked: &mut asked,
-        };
-        while let Some(socket) = &mut self.socket
-            && sink.asked.close.is_none()
-        {
-            match socket.read(&mut tools.buffer) {
-                Ok(read @ 1..) if self.scanner.scan(&tools.buffer[..read], &mut sink).is_ok() => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                _ => break,
-            }
-        }
-        let code = asked.close.unwrap_or(0);
-        tools.counts.close(code, self.duty == Duty::Stall);
-        self.abandon();
-    }
-
     fn fail(&mut self, fault: OpenFault) -> Turn {
         self.abandon();
         Turn::Failed(fault)
@@ -454,7 +446,7 @@ impl Connection {
             return self.fail(OpenFault::Broken(error));
         }
         if self.is_open() {
-            tools.counts.close(0, self.duty == Duty::Stall);
+            tools.counts.close(0, self.duty);
             let what = match error.kind() {
                 ErrorKind::UnexpectedEof => "ended by the server without a Close".to_string(),
                 _ => format!("ended without a Close: {error}"),

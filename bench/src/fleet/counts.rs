@@ -9,8 +9,11 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 use super::order::{FleetReport, Format};
+use super::plan::Duty;
 use super::scan::Sink;
 use super::sequence::{BENCH_HEAD_BYTES, BENCH_HEAD_BYTES_MIN, Sequence};
+use super::slow::SlowReport;
+use crate::clock::monotonic_ns;
 
 /// The longest latency that is told apart, 100 s: a frame that waited longer counts as this. An engine gives up who is
 /// 10 s behind.
@@ -78,8 +81,10 @@ pub struct Counts {
     pub book_gaps: u64,
     /// Connections the server closed, ever, by code.
     pub closed: BTreeMap<u16, u32>,
-    /// Those from which nothing was read.
+    /// Those that were to be closed, since they never caught up.
     pub closed_stalled: u32,
+    /// What the slow readers came to, ever.
+    pub slow: SlowReport,
     /// Broken frames, ever.
     pub malformed: u64,
     /// When the newest frame was published, ever.
@@ -102,6 +107,7 @@ impl Default for Counts {
             book_gaps: 0,
             closed: BTreeMap::new(),
             closed_stalled: 0,
+            slow: SlowReport::default(),
             malformed: 0,
             published_ns: 0,
             first_fault: None,
@@ -116,6 +122,7 @@ impl Counts {
         *self = Counts {
             closed: std::mem::take(&mut self.closed),
             closed_stalled: self.closed_stalled,
+            slow: std::mem::take(&mut self.slow),
             malformed: self.malformed,
             book_gaps: self.book_gaps,
             published_ns: self.published_ns,
@@ -124,10 +131,11 @@ impl Counts {
         };
     }
 
-    /// Counts a connection that the server closed, with this code.
-    pub fn close(&mut self, code: u16, is_stalled: bool) {
+    /// Counts a connection of this duty that the server closed, with this code.
+    pub fn close(&mut self, code: u16, duty: Duty) {
         *self.closed.entry(code).or_default() += 1;
-        self.closed_stalled += u32::from(is_stalled);
+        self.closed_stalled += u32::from(duty.is_doomed());
+        self.slow.gone(duty, monotonic_ns());
     }
 
     /// Notes what went wrong with connection `number`, if it is the first.
@@ -152,6 +160,7 @@ impl Counts {
             pings: self.pings,
             closed: self.closed.clone(),
             closed_stalled: self.closed_stalled,
+            slow: self.slow.clone(),
             malformed: self.malformed,
             out_of_order: self.out_of_order,
             book_events: self.book_events,
@@ -176,7 +185,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn control(&mut self, opcode: Opcode, payload: &[u8]) {
+    /// A Ping is answered with what it says.
+    pub fn control(&mut self, opcode: Opcode, payload: &[u8]) {
         if opcode == Opcode::Ping {
             write_frame(&mut self.replies, Opcode::Pong, payload, Some(MASKING_KEY));
             self.pings += 1;

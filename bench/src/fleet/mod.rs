@@ -3,18 +3,22 @@
 //! - [`order`]: what a process is told and what it answers; [`plan`]: what follows from that for each connection;
 //! - [`processes`]: all of them, as the bench has them;
 //! - [`process`]: the loop of one; [`opening`] and [`connection`]: the life of a connection;
-//! - [`scan`]: frames; [`sequence`]: their numbers; [`books`]: what they say; [`counts`]: what is counted.
+//! - [`scan`]: frames; [`sequence`]: their numbers; [`books`]: what they say; [`counts`]: what is counted;
+//! - [`slow`]: readers that are slow on purpose; [`pace`]: when they have their turn; [`ledger`]: their books against others'.
 
 pub mod books;
 pub mod connection;
 pub mod counts;
+pub mod ledger;
 pub mod opening;
 pub mod order;
+pub mod pace;
 pub mod plan;
 pub mod process;
 pub mod processes;
 pub mod scan;
 pub mod sequence;
+pub mod slow;
 
 pub use plan::orders;
 pub use process::run_child;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::slow::{SlowPlan, SlowReport};
+
 /// Connections of one fleet process at most: the host's usual hard limit of 20,000 descriptors, less some for itself.
 pub const CONNECTIONS_PER_PROCESS_MAX: u32 = 18_000;
 
@@ -47,8 +49,10 @@ pub struct FleetOrder {
     pub format: Format,
     /// Of so many connections of a thousand nothing is ever read once they are open, spread evenly over the numbers.
     pub stalled_per_mille: u32,
-    /// Bytes of receive buffer (`SO_RCVBUF`) of those.
+    /// Bytes of receive buffer (`SO_RCVBUF`) of those, and of all that are slow.
     pub stalled_receive_buffer: usize,
+    /// Who else is slow, and how.
+    pub slow: SlowPlan,
     /// So many of the connections, spread evenly, keep a book of each of their depth streams and check all its ids.
     pub books: u32,
     /// Once all connections are open, whoever has nothing to read sleeps for so long before looking again, microseconds; 0
@@ -65,9 +69,9 @@ pub struct FleetOrder {
 /// What a fleet process has received since `Begin`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FleetReport {
-    /// Data frames (text and binary) whose last byte came.
+    /// Data frames (text and binary) whose last byte came, of connections that read everything at once.
     pub frames: u64,
-    /// Bytes of all frames, their headers included.
+    /// Bytes of those frames, their headers included.
     pub bytes: u64,
     /// Reads that gave bytes.
     pub reads: u64,
@@ -81,7 +85,7 @@ pub struct FleetReport {
     pub stalled: u32,
     /// Connections that the server closed, ever, by their close code; 0 is without a close frame.
     pub closed: BTreeMap<u16, u32>,
-    /// Connections among those from which nothing was read.
+    /// Connections among those from which nothing was read, or a byte now and then: they are to be closed.
     pub closed_stalled: u32,
     /// Frames that broke RFC 6455 or were none, ever. The connection is given up.
     pub malformed: u64,
@@ -100,4 +104,6 @@ pub struct FleetReport {
     /// From publishing to receiving, nanoseconds, of every frame of the bench format: an HdrHistogram in its compressed
     /// V2 encoding, base64. None where frames carry no time.
     pub latency: Option<String>,
+    /// What its slow readers came to.
+    pub slow: SlowReport,
 }

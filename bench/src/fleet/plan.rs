@@ -56,6 +56,22 @@ pub enum Duty {
     Stall,
     /// Everything is read, and a book kept of each depth stream.
     Books,
+    /// One byte is read now and then.
+    OneByte,
+    /// It stops reading and resumes, over and over, and keeps a book of each depth stream.
+    Pause,
+}
+
+impl Duty {
+    /// Whether it is slow on purpose: what it receives is counted apart, and comes through a small receive buffer.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Duty::Stall | Duty::OneByte | Duty::Pause)
+    }
+
+    /// Whether a server is to close it, since it never catches up.
+    pub fn is_doomed(self) -> bool {
+        matches!(self, Duty::Stall | Duty::OneByte)
+    }
 }
 
 impl StreamPlan {
@@ -115,7 +131,7 @@ impl FleetOrder {
             Format::Sbe => "/sbe",
             Format::Json | Format::Bench => "",
         };
-        let with_snapshot = duty == Duty::Books;
+        let with_snapshot = duty == Duty::Books || duty == Duty::Pause && self.format != Format::Bench;
         match self.streams.of_connection(number).as_slice() {
             [] => format!("{format}/ws"),
             [name] => {
@@ -129,14 +145,11 @@ impl FleetOrder {
         }
     }
 
-    /// The duty of each connection of this process, in the order of their numbers. A stalled one keeps no books: those go
-    /// to the next that reads.
+    /// The duty of each connection of this process, in the order of their numbers. A slow one keeps none of the books: those
+    /// go to the next that reads.
     pub fn duties(&self) -> Vec<Duty> {
         let mut duties: Vec<Duty> = (0..self.connections)
-            .map(|place| match self.is_stalled(self.first + place) {
-                true => Duty::Stall,
-                false => Duty::Read,
-            })
+            .map(|place| self.slow.duty(self.first + place, self.stalled_per_mille))
             .collect();
         // Behind the last one the count goes on from the first, so that what is owed by then finds its place.
         let mut owed = 0;
@@ -158,12 +171,6 @@ impl FleetOrder {
             }
         }
         duties
-    }
-
-    fn is_stalled(&self, number: u32) -> bool {
-        let stalled_before = |end: u64| end * u64::from(self.stalled_per_mille.min(1000)) / 1000;
-        let number = u64::from(number);
-        stalled_before(number + 1) > stalled_before(number)
     }
 }
 
@@ -195,6 +202,7 @@ pub fn orders(template: &FleetOrder, connections: u32) -> Vec<FleetOrder> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::fleet::slow::SlowPlan;
     use proptest::prelude::*;
 
     /// An order of `connections` to streams that need no server.
@@ -211,6 +219,7 @@ pub(super) mod tests {
             format: Format::Json,
             stalled_per_mille: 0,
             stalled_receive_buffer: 4096,
+            slow: SlowPlan::default(),
             books: 0,
             core: None,
             pause_us: 0,
@@ -247,6 +256,11 @@ pub(super) mod tests {
         order.streams.names.clear();
         order.format = Format::Bench;
         assert_eq!(order.target(3, Duty::Read), "/ws");
+        order.streams.names = vec!["bench0@fixed".into()];
+        order.streams.per_connection = 1;
+        assert_eq!(order.target(3, Duty::Pause), "/ws/bench0@fixed");
+        order.format = Format::Json;
+        assert_eq!(order.target(3, Duty::Pause), "/ws/bench0@fixed?snapshot=1");
     }
 
     #[test]

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::books::Books;
 use super::connection::{Connection, OpenFault, Tools, Turn};
+use super::ledger::Ledger;
 use super::opening::{Next, Opening};
 use super::order::{FleetOrder, FleetReport};
+use super::pace::{Act, Pacer};
 use super::plan::{Duty, source};
 use crate::clock::monotonic_ns;
 use crate::control::{Answer, Command, process};
@@ -67,6 +70,8 @@ struct FleetProcess {
     /// Places of connections that have more to read than one turn does, each once: those whose flag is set.
     unread: VecDeque<u32>,
     is_unread: Vec<bool>,
+    /// When slow readers have their turn.
+    pacer: Pacer,
     /// None once all are open.
     opening: Option<Opening>,
     progress_ns: u64,
@@ -75,10 +80,15 @@ struct FleetProcess {
 impl FleetProcess {
     fn new(order: FleetOrder, poll: Poll, commands: Receiver<Command>) -> FleetProcess {
         let now_ns = monotonic_ns();
+        let mut tools = Tools::new(order.format);
+        if order.slow.pausing_per_mille > 0 {
+            tools.books.ledger = Some(Ledger::default());
+        }
         FleetProcess {
             duties: order.duties(),
             connections: Vec::with_capacity(order.connections as usize),
-            tools: Tools::new(order.format),
+            tools,
+            pacer: Pacer::new(order.slow.clone()),
             unread: VecDeque::new(),
             is_unread: vec![false; order.connections as usize],
             opening: Some(Opening::new(order.connections, now_ns)),
@@ -97,7 +107,9 @@ impl FleetProcess {
             let wait = match (self.unread.is_empty(), &self.opening) {
                 (false, _) => Some(Duration::ZERO),
                 (true, Some(_)) => Some(OPENING_WAIT_MAX),
-                (true, None) if pause.is_zero() => None,
+                (true, None) if pause.is_zero() => {
+                    self.pacer.wait_ns(monotonic_ns()).map(Duration::from_nanos)
+                }
                 // Not in the poll: who sends to somebody that sleeps there has to wake it.
                 (true, None) => {
                     if events.iter().count() < EVENTS_PER_TURN_MAX {
@@ -128,9 +140,36 @@ impl FleetProcess {
                 let turn = self.connections[place].on_event(event, &mut self.tools);
                 self.note(place as u32, &turn);
             }
+            self.pace();
             if !self.obey()? {
                 return Ok(());
             }
+        }
+    }
+
+    /// Gives slow readers their turn whose moment has come, as many as there are connections at most.
+    fn pace(&mut self) {
+        for _ in 0..self.connections.len() {
+            let now_ns = monotonic_ns();
+            let Some((place, act)) = self.pacer.due(now_ns) else {
+                return;
+            };
+            let connection = &mut self.connections[place as usize];
+            let turn = match act {
+                Act::OneByte => connection.read_one_byte(&mut self.tools),
+                Act::Stop => {
+                    connection.pause();
+                    Turn::Nothing
+                }
+                Act::Resume => {
+                    self.tools.counts.slow.resumes += 1;
+                    connection.resume(&mut self.tools)
+                }
+            };
+            if connection.is_open() {
+                self.pacer.done(place, act, now_ns);
+            }
+            self.note(place, &turn);
         }
     }
 
@@ -140,6 +179,11 @@ impl FleetProcess {
             && !std::mem::replace(&mut self.is_unread[place as usize], true)
         {
             self.unread.push_back(place);
+        }
+        if let Turn::Opened | Turn::More { opened: true } = turn {
+            let duty = self.duties[place as usize];
+            self.pacer
+                .opened(place, self.order.first + place, duty, monotonic_ns());
         }
         let Some(opening) = &mut self.opening else {
             return;
@@ -221,15 +265,32 @@ impl FleetProcess {
         }
     }
 
-    fn report(&self) -> Result<FleetReport, String> {
-        let count = |is: fn(&Connection) -> bool| self.connections.iter().filter(|c| is(c)).count() as u32;
+    fn report(&mut self) -> Result<FleetReport, String> {
+        let on = |duty| self.connections.iter().filter(|c| c.is_on(duty)).count() as u32;
         let counted = self.tools.counts.report(self.order.format);
-        Ok(FleetReport {
-            open: count(Connection::is_open),
-            stalled: count(Connection::is_stalled),
-            books: self.connections.iter().map(Connection::books).sum::<usize>() as u32,
+        let mut report = FleetReport {
+            open: self.connections.iter().filter(|c| c.is_open()).count() as u32,
+            stalled: on(Duty::Stall),
+            books: self
+                .connections
+                .iter()
+                .filter_map(Connection::books)
+                .map(Books::len)
+                .sum::<usize>() as u32,
             ..counted.map_err(|error| error.to_string())?
-        })
+        };
+        report.slow.one_byte = on(Duty::OneByte);
+        report.slow.pausing = on(Duty::Pause);
+        if let Some(ledger) = &mut self.tools.books.ledger {
+            for books in self.connections.iter().filter_map(Connection::books) {
+                books.compare(ledger);
+            }
+            report.slow.conflations = ledger.conflations;
+            report.slow.conflations_compared = ledger.conflations_compared;
+            report.slow.books_compared = ledger.compared;
+            report.slow.books_different = ledger.different;
+        }
+        Ok(report)
     }
 
     fn say(&self, answer: &Answer<FleetReport>) -> Result<(), String> {

@@ -209,6 +209,7 @@ impl FleetTotals {
             *sum.closed.entry(code).or_default() += count;
         }
         sum.closed_stalled += part.closed_stalled;
+        sum.slow.add(part.slow);
         sum.malformed += part.malformed;
         sum.out_of_order += part.out_of_order;
         sum.book_events += part.book_events;

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use super::stats::{StatsSample, StatsSeries};
 use crate::clock::{monotonic_ns, timespec};
 use crate::control::confine::{self, ConfineError};
 
@@ -105,6 +106,7 @@ pub struct Launched {
     /// The addresses at which it says that it serves. Closed with its standard output.
     addresses: Receiver<SocketAddr>,
     said: Arc<Mutex<VecDeque<String>>>,
+    stats: StatsSeries,
     /// Closed once both its outputs are read to their ends.
     drained: Receiver<Infallible>,
     status: Option<ExitStatus>,
@@ -137,6 +139,7 @@ impl Launched {
         let (told, addresses) = sync_channel(1);
         let (draining, drained) = sync_channel(0);
         let said = Arc::new(Mutex::new(VecDeque::new()));
+        let stats = StatsSeries::default();
         let (output, errors) = (process.stdout.take(), process.stderr.take());
         // From here on an error ends the process, too, by dropping this.
         let launched = Launched {
@@ -145,14 +148,20 @@ impl Launched {
             process,
             addresses,
             said: said.clone(),
+            stats: stats.clone(),
             drained,
             status: None,
         };
         if let Some(output) = output {
-            drain(output, said.clone(), (Some(told), draining.clone())).map_err(start_error)?;
+            drain(
+                output,
+                (said.clone(), stats.clone()),
+                (Some(told), draining.clone()),
+            )
+            .map_err(start_error)?;
         }
         if let Some(errors) = errors {
-            drain(errors, said, (None, draining)).map_err(start_error)?;
+            drain(errors, (said, stats), (None, draining)).map_err(start_error)?;
         }
         Ok(launched)
     }
@@ -186,6 +195,11 @@ impl Launched {
     pub fn said(&self) -> Vec<String> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().cloned().collect()
+    }
+
+    /// What it says of itself, as that comes (`--stats`); none of it is among the lines of its output.
+    pub fn stats(&self) -> &StatsSeries {
+        &self.stats
     }
 
     /// Asks it to end, waits for that, and kills it if it takes too long. Gives how it ended, for people.
@@ -240,7 +254,7 @@ fn has_ended_within(pid: Pid, within: Duration) -> bool {
 /// dropped at the end, which tells it.
 fn drain(
     output: impl Read + Send + 'static,
-    said: Arc<Mutex<VecDeque<String>>>,
+    (said, stats): (Arc<Mutex<VecDeque<String>>>, StatsSeries),
     senders: (Option<SyncSender<SocketAddr>>, SyncSender<Infallible>),
 ) -> io::Result<()> {
     let read = move || {
@@ -254,6 +268,10 @@ fn drain(
                 Ok(_) => {}
             }
             let text = String::from_utf8_lossy(&line).trim_end().to_string();
+            if let Some(sample) = StatsSample::parse(&text, monotonic_ns()) {
+                stats.push(sample);
+                continue;
+            }
             let address = text
                 .strip_prefix(SERVES_ON)
                 .and_then(|address| address.parse().ok());

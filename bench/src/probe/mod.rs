@@ -3,7 +3,7 @@
 //! - [`process`]: a process's CPU time and memory; [`sends`]: its calls that send;
 //! - [`machine`]: every core's time, TCP's counts and the kernel's memory;
 //! - [`host`]: what the host allows, looked at before a start; [`host_facts`]: the settings that say so;
-//! - [`launch`]: a program that is to be measured, on its core and never outliving the bench.
+//! - [`launch`]: a program that is to be measured, on its core and never outliving the bench; [`stats`]: what it says of itself.
 
 pub mod host;
 pub mod host_facts;
@@ -13,5 +13,6 @@ pub mod machine;
 mod proc_files;
 pub mod process;
 pub mod sends;
+pub mod stats;
 
 pub use proc_files::ProbeError;

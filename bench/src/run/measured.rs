@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::slow::figures::SlowFigures;
+
 /// Quantiles of a time, microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quantiles {
@@ -42,7 +44,7 @@ pub struct Measured {
     /// The fleet's window, nanoseconds: from when it began to count to when it was asked for its counts. A little longer than
     /// the other, in which everything else is read.
     pub fleet_window_ns: u64,
-    /// Data frames that the fleet received.
+    /// Data frames that the fleet received, slow readers left out.
     pub frames: u64,
     /// Bytes that it received.
     pub bytes: u64,
@@ -81,6 +83,9 @@ pub struct Measured {
     pub closed: std::collections::BTreeMap<u16, u32>,
     /// Segments that were sent again.
     pub retransmitted: u64,
+    /// What became of slow readers, where there were any: none of the above is of them, but for memory and the server's work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<SlowFigures>,
     /// What was wrong: gaps, frames out of order, malformed frames, connections lost.
     pub faults: Vec<String>,
     /// What somebody who reads the figures should know.

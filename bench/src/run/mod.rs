@@ -1,7 +1,8 @@
 //! Runs: a server under load, measured from outside, alone or in turn with another.
 //!
 //! - [`options`]: the load; [`server`]: what is loaded; [`trial`]: one run; [`measured`]: what it showed;
-//! - [`paired`]: runs in turn and their ratios; [`report`]: tables and JSON; [`progress`]: bars.
+//! - [`paired`]: runs in turn and their ratios; [`report`]: tables and JSON; [`progress`]: bars;
+//! - [`slow`]: readers that are slow on purpose.
 
 pub mod measured;
 pub mod options;
@@ -9,6 +10,7 @@ pub mod paired;
 pub mod progress;
 pub mod report;
 pub mod server;
+pub mod slow;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -67,6 +69,9 @@ fn lines(shortages: &[HostShortage]) -> String {
 /// loads whose subscribers keep up.
 const USER_BYTES_PER_CONNECTION: u64 = 1_000;
 
+/// Memory of the kernel for a connection that does not read, both ends: its queues are full.
+const KERNEL_BYTES_PER_SLOW_CONNECTION: f64 = 65_536.0;
+
 /// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 
@@ -74,6 +79,8 @@ const OTHER_DESCRIPTORS: u64 = 64;
 pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
     let connections = u64::from(load.connections);
     let processes = load.connections.div_ceil(CONNECTIONS_PER_PROCESS_MAX);
+    let slow_share = (load.stalled + load.slow.one_byte + load.slow.pausing) / 100.0;
+    let slow_bytes = (slow_share * KERNEL_BYTES_PER_SLOW_CONNECTION) as u64;
     let need = HostNeed {
         server: "the server".into(),
         connections,
@@ -82,7 +89,7 @@ pub fn check_host(load: &LoadOptions) -> Result<(), RunError> {
         fleet_processes: processes.into(),
         fleet_descriptors: connections.div_ceil(processes.into()) + OTHER_DESCRIPTORS,
         source_addresses: load.connections.div_ceil(CONNECTIONS_PER_SOURCE).into(),
-        user_bytes_per_connection: USER_BYTES_PER_CONNECTION,
+        user_bytes_per_connection: USER_BYTES_PER_CONNECTION + slow_bytes,
     };
     host::check(&need).map_err(RunError::Host)
 }
@@ -104,22 +111,25 @@ pub fn in_turn(own: &Own, load: &LoadOptions, a: &Side, b: &Side, pairs: usize) 
         books: 0,
         ..load.clone()
     };
-    let (mut runs_of_a, mut runs_of_b): (Vec<Measured>, Vec<Measured>) = (Vec::new(), Vec::new());
-    for n in 0..2 * pairs {
+    let outcome = in_pairs(pairs, |is_first| {
         progress.next_run();
-        let (side, runs) = if paired::is_first(n) {
-            (a, &mut runs_of_a)
-        } else {
-            (b, &mut runs_of_b)
-        };
-        match trial::run(own, load, side, &progress) {
-            Ok(run) => runs.push(run),
-            Err(error) => {
-                progress.end();
-                return Err(error);
-            }
-        }
-    }
+        trial::run(own, load, if is_first { a } else { b }, &progress)
+    });
     progress.end();
+    let (runs_of_a, runs_of_b) = outcome?;
     Ok(Report::of(a.name(), runs_of_a, Some(b.name()), runs_of_b))
+}
+
+/// Runs A B B A, `pairs` times each; `run` is told whether it is A's turn.
+fn in_pairs(
+    pairs: usize,
+    mut run: impl FnMut(bool) -> Result<Measured, RunError>,
+) -> Result<(Vec<Measured>, Vec<Measured>), RunError> {
+    let (mut runs_of_a, mut runs_of_b) = (Vec::new(), Vec::new());
+    for n in 0..2 * pairs {
+        let is_first = paired::is_first(n);
+        let runs = if is_first { &mut runs_of_a } else { &mut runs_of_b };
+        runs.push(run(is_first)?);
+    }
+    Ok((runs_of_a, runs_of_b))
 }

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::fleet::order::{Format, StreamPlan};
 use crate::limit::order::Traffic;
+use crate::run::slow::options::{SlowOptions, SlowOptionsError};
 
 /// Connections of one run at most: what the source addresses that a fleet uses have room for.
 const CONNECTIONS_MAX: u32 = 1_000_000;
@@ -65,13 +66,18 @@ pub struct LoadOptions {
     #[arg(long = "stream", value_name = "NAME", default_value = "btcusdt@depth@100ms")]
     pub names: Vec<String>,
 
-    /// Percent of the connections from which nothing is read.
+    /// Percent of the connections from which nothing is read once they are open. They are to be closed: one that is still
+    /// there a second after the lag limit and its second of grace is a fault.
     #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
     pub stalled: f64,
 
-    /// Receive buffer of those, bytes.
+    /// Receive buffer of those and of all that are slow, bytes.
     #[arg(long, default_value_t = 4096, value_name = "BYTES")]
     pub stalled_buffer: usize,
+
+    /// Readers that are slow in other ways.
+    #[command(flatten)]
+    pub slow: SlowOptions,
 
     /// How many connections keep whole books of their depth streams and check every id. None do in runs in turn with the bare
     /// loop, which tells no books.
@@ -149,6 +155,9 @@ pub enum OptionsError {
     /// A share beyond all.
     #[error("--stalled {0} is no percentage from 0 to 100")]
     Stalled(f64),
+    /// Slow readers that cannot be.
+    #[error(transparent)]
+    Slow(#[from] SlowOptionsError),
     /// Too short or too long.
     #[error("--for {0:?}: a window takes from 1 s to {WINDOW_S_MAX} s, and the warm-up as much at most")]
     Window(Duration),
@@ -175,6 +184,7 @@ impl LoadOptions {
         if !(0.0..=100.0).contains(&self.stalled) {
             return Err(OptionsError::Stalled(self.stalled));
         }
+        self.slow.check(self)?;
         if !(1..=WINDOW_S_MAX).contains(&self.window.as_secs()) || self.warm_up.as_secs() > WINDOW_S_MAX {
             return Err(OptionsError::Window(self.window));
         }
@@ -215,6 +225,11 @@ impl LoadOptions {
                 .collect(),
             FormatOption::Json | FormatOption::Sbe => self.names.clone(),
         }
+    }
+
+    /// Whether it has depth streams, of which books can be kept.
+    pub fn tells_depth(&self) -> bool {
+        self.format != FormatOption::Bench && self.names.iter().any(|name| name.contains("@depth"))
     }
 
     /// Stalled connections of a thousand.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::measured::{Measured, Quantiles};
 use super::paired::Median;
+use super::slow::figures::SlowFigures;
 
 /// One figure.
 struct Figure {
@@ -40,8 +41,12 @@ fn pass(run: &Measured, of: fn(&Quantiles) -> f64) -> Option<f64> {
     run.pass.as_ref().map(|quantiles| of(quantiles) / 1000.0)
 }
 
+fn slow(run: &Measured, of: fn(&SlowFigures) -> Option<f64>) -> Option<f64> {
+    run.slow.as_ref().and_then(of)
+}
+
 /// All figures, in the order in which they are shown.
-const FIGURES: [Figure; 22] = [
+const FIGURES: [Figure; 26] = [
     figure("frames received", "/s", 0, |run| Some(run.frames_per_s())),
     figure("sends", "/s", 0, |run| Some(run.sends_per_s())),
     figure("bytes of a send", "B", 0, |run| Some(run.bytes_per_send())),
@@ -96,6 +101,18 @@ const FIGURES: [Figure; 22] = [
     }),
     figure("kernel slab of a connection, both ends", "B", 0, |run| {
         Some(run.slab_bytes_per_connection)
+    }),
+    figure("gone after first block, max", "s", 2, |run| {
+        slow(run, |slow| slow.kept.map(|kept| kept.max_s))
+    }),
+    figure("memory of a blocked one, server", "B", 0, |run| {
+        slow(run, |slow| slow.memory.map(|memory| memory.user_bytes))
+    }),
+    figure("TCP's queues of a blocked one, both ends", "B", 0, |run| {
+        slow(run, |slow| slow.memory.map(|memory| memory.tcp_bytes))
+    }),
+    figure("kernel slab of a blocked one, both ends", "B", 0, |run| {
+        slow(run, |slow| slow.memory.map(|memory| memory.slab_bytes))
     }),
     figure("depth events checked against books", "", 0, |run| {
         (run.book_events > 0).then_some(run.book_events as f64)
@@ -167,6 +184,19 @@ impl Report {
         let runs = self.runs.iter().chain(&self.against_runs);
         runs.flat_map(|run| run.notes.iter().map(String::as_str))
             .collect()
+    }
+
+    /// What became of slow readers, for people; of each run where there are several.
+    pub fn slow_lines(&self) -> Vec<String> {
+        let runs = self.runs.iter().chain(&self.against_runs);
+        let lines: Vec<Vec<String>> = runs.filter_map(|run| Some(run.slow.as_ref()?.lines())).collect();
+        match lines.as_slice() {
+            [only] => only.clone(),
+            _ => (1..)
+                .zip(&lines)
+                .flat_map(|(n, lines)| lines.iter().map(move |line| format!("run {n}: {line}")))
+                .collect(),
+        }
     }
 
     /// The table for people.
@@ -243,7 +273,7 @@ fn spread(median: Median, digits: usize, unit: &str) -> String {
 }
 
 /// A number with its thousands set apart.
-fn grouped(value: f64, digits: usize) -> String {
+pub(super) fn grouped(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::new();

@@ -9,10 +9,13 @@ use crate::control::ChildError;
 use crate::limit::order::{LimitOrder, LimitReport};
 use crate::limit::{Limit, LimitReady};
 use crate::probe::launch::Launched;
+use crate::probe::stats::StatsSeries;
 use crate::run::options::LoadOptions;
 
 /// How long an engine may take to listen: it reads the head of a recording before.
 const LISTEN_PATIENCE: Duration = Duration::from_secs(30);
+/// How often an engine says how many of its connections are blocked: as often as it can.
+const STATS_INTERVAL: &str = "100ms";
 /// How long the bare loop may be silent while connections come in.
 const ACCEPT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -68,7 +71,14 @@ impl Server {
                 if let Some(bytes) = load.send_buffer {
                     arguments.extend(["--send-buffer".into(), bytes.to_string()]);
                 }
+                if let Some(ms) = load.slow.lag_ms {
+                    arguments.extend(["--lag-ms".into(), ms.to_string()]);
+                }
                 arguments.extend(flags.iter().cloned());
+                // Whoever wants other stats has none that can be read here.
+                if !flags.iter().any(|flag| flag.starts_with("--stats")) {
+                    arguments.extend(["--stats".into(), STATS_INTERVAL.into()]);
+                }
                 let mut launched =
                     Launched::start(&own.program, program, &arguments, Some(load.server_core))?;
                 let address = launched.await_address(LISTEN_PATIENCE)?;
@@ -99,6 +109,14 @@ impl Server {
         match self {
             Server::Engine { launched, .. } => launched.id(),
             Server::Limit(limit) => limit.id(),
+        }
+    }
+
+    /// What an engine says of itself.
+    pub(super) fn stats(&self) -> Option<StatsSeries> {
+        match self {
+            Server::Engine { launched, .. } => Some(launched.stats().clone()),
+            Server::Limit(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use super::measured::{Measured, Quantiles};
 use super::progress::Progress;
 use super::server::{Server, Side};
+use super::slow::watch::SlowWatch;
 use super::{Own, RunError};
 use crate::clock::monotonic_ns;
 use crate::fleet::order::FleetOrder;
@@ -55,12 +56,15 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     progress.say(side.name(), "starting");
     let mut server = Server::start(own, load, side, lifetime_s)?;
     let empty = Look::at(&server)?;
-    let mut fleet = Fleet::start(&own.program, &orders(load, &server, side, lifetime_s))?;
+    let orders = orders(load, &server, side, lifetime_s);
+    let mut watch = SlowWatch::new(load, &orders, server.id(), server.stats());
+    let mut fleet = Fleet::start(&own.program, &orders)?;
     progress.count(side.name(), "opening", load.connections.into());
     let opened = fleet.wait_open(OPEN_PATIENCE, &mut |open| progress.at(open.into()))?;
     let open = Look::at(&server)?;
+    watch.opened();
     server.go()?;
-    wait(load.warm_up, side, "warming up", progress);
+    wait(load.warm_up, side, "warming up", progress, &mut || watch.look());
 
     let window = align(load, &mut fleet)?;
     // The bare loop answers between two rounds only: the fleet begins after that.
@@ -73,11 +77,16 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
         side,
         "measuring",
         progress,
+        &mut || watch.look(),
     );
     let last = Look::at(&server)?;
     let fleet_window_ns = monotonic_ns() - begun_ns;
     let totals = fleet.report()?;
     let limit = server.report()?;
+    watch.window(begun_ns, begun_ns + fleet_window_ns);
+    progress.say(side.name(), "awaiting resets");
+    let at_end = watch.await_gone(&mut fleet)?;
+    let slow = watch.figures(&at_end);
     let calls_per_segment = count_calls(&server, side, progress);
     let is_alive = ProcessSample::of(server.id()).is_ok();
     fleet.end();
@@ -96,7 +105,12 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     add_window(&mut measured, load, &first, &last, &totals)?;
     add_received(&mut measured, load, &totals);
     measured.pass = limit.as_ref().and_then(pass);
-    add_faults(&mut measured, &totals, limit.as_ref());
+    add_faults(&mut measured, &at_end, limit.as_ref());
+    if let Some(slow) = slow {
+        measured.faults.extend(slow.faults());
+        measured.notes.extend(slow.notes());
+        measured.slow = Some(slow);
+    }
     if !is_alive {
         measured.faults.push(format!("the server ended by itself:{said}"));
     }
@@ -123,6 +137,7 @@ fn orders(load: &LoadOptions, server: &Server, side: &Side, lifetime_s: u32) -> 
         format: load.fleet_format(),
         stalled_per_mille: load.stalled_per_mille(),
         stalled_receive_buffer: load.stalled_buffer,
+        slow: load.slow.plan(),
         // The bare loop tells no book that changes could be applied to.
         books: if matches!(side, Side::Engine { .. }) {
             load.books
@@ -152,12 +167,14 @@ fn align(load: &LoadOptions, fleet: &mut Fleet) -> Result<Duration, RunError> {
     Ok(Duration::from_nanos(periods * period_ns))
 }
 
-fn wait(time: Duration, side: &Side, what: &str, progress: &Progress) {
+/// Waits, and looks at something a few times a second.
+fn wait(time: Duration, side: &Side, what: &str, progress: &Progress, look: &mut dyn FnMut()) {
     progress.count(side.name(), what, time.as_millis() as u64);
     let begun = Instant::now();
     while begun.elapsed() < time {
         sleep(STEP.min(time.saturating_sub(begun.elapsed())));
         progress.at(begun.elapsed().as_millis() as u64);
+        look();
     }
 }
 
@@ -166,7 +183,7 @@ fn count_calls(server: &Server, side: &Side, progress: &Progress) -> Result<f64,
     let mut counter = SendCounter::attach(server.id())?;
     let before = MachineSample::take()?;
     let calls_before = counter.read()?;
-    wait(CALLS_WINDOW, side, "counting send calls", progress);
+    wait(CALLS_WINDOW, side, "counting send calls", progress, &mut || {});
     let calls = counter.read()?.since(&calls_before).to_sockets();
     let segments = MachineSample::take()?.since(&before).tcp.data_segments;
     Ok(calls as f64 / segments.max(1) as f64)
@@ -242,7 +259,7 @@ fn add_faults(measured: &mut Measured, totals: &FleetTotals, limit: Option<&Limi
         "connections that the bare loop gave up, their sockets being full or gone: its figures are of fewer",
     );
     let lost: u64 = report.closed.values().map(|count| u64::from(*count)).sum();
-    // Those from which nothing is read are to be closed.
+    // Those that never catch up are to be closed.
     note(
         lost.saturating_sub(report.closed_stalled.into()),
         "connections closed by the server",

@@ -2,12 +2,14 @@
 
 mod engine;
 mod server;
+mod slow;
 mod strangers;
 
 use std::path::Path;
 use std::time::Duration;
 
 use depthcast_bench::fleet::order::{FleetOrder, Format, StreamPlan};
+use depthcast_bench::fleet::slow::SlowPlan;
 use depthcast_bench::fleet::{Fleet, FleetError, FleetTotals};
 
 /// Longer than anything here takes, on a busy host too.
@@ -27,6 +29,7 @@ fn order(server: std::net::SocketAddr, connections: u32, names: &[&str], format:
         format,
         stalled_per_mille: 0,
         stalled_receive_buffer: 4096,
+        slow: SlowPlan::default(),
         books: 0,
         core: None,
         pause_us: 0,

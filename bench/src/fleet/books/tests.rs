@@ -216,3 +216,54 @@ fn streams_that_sbe_cannot_tell_apart_have_no_book() {
     assert_eq!(Books::new(Format::Json, &streams).len(), 4);
     assert!(Books::new(Format::Json, &["btcusdt@trade"]).is_empty());
 }
+
+#[test]
+fn a_slow_readers_book_is_held_against_anothers() {
+    for (server, mut healthy) in servers() {
+        let streams = if server.combined {
+            &STREAMS[..]
+        } else {
+            &STREAMS[..1]
+        };
+        let mut slow = Books::of_slow_reader(server.format, streams);
+        let mut tools = BookTools {
+            ledger: Some(Ledger::default()),
+            ..BookTools::default()
+        };
+        let mut take = |books: &mut Books, bytes: &[Vec<u8>]| {
+            let news = books.take(&bytes.concat(), &mut tools);
+            let ledger = tools.ledger.as_ref().unwrap();
+            let counts = (ledger.conflations, ledger.conflations_compared, ledger.different);
+            (counts, news.first_fault.map(|fault| fault.to_string()))
+        };
+        let singles = [97, 96, 95, 94].map(|price| price * 1_000_000);
+        let updates = (11..)
+            .zip(singles)
+            .map(|(id, bid)| server.update(&update(id, id, bid)));
+        let begun = [vec![server.snapshot(&snapshot(10))], updates.collect()].concat();
+        assert_eq!(take(&mut healthy, &begun), ((0, 0, 0), None));
+        // What is told one by one is no conflation; two in one are.
+        let mut merged = update(12, 13, singles[1]);
+        merged.bids.push(Level {
+            price: singles[2],
+            qty: 1000,
+        });
+        let first = [begun[0].clone(), begun[1].clone()];
+        assert_eq!(take(&mut slow, &first), ((0, 0, 0), None));
+        assert_eq!(take(&mut slow, &[server.update(&merged)]), ((1, 1, 0), None));
+        // One that lacks a change is found out, though its ids are right.
+        let mut slow = Books::of_slow_reader(server.format, streams);
+        assert_eq!(take(&mut slow, &first), ((1, 1, 0), None));
+        let (counts, fault) = take(&mut slow, &[server.update(&update(12, 14, singles[1]))]);
+        assert_eq!(counts, (2, 2, 1));
+        let fault = fault.unwrap();
+        assert!(
+            fault.ends_with("the book at 14 is not that of a reader that kept up"),
+            "{fault}"
+        );
+        // A whole book again stands for what could not be told.
+        let mut slow = Books::of_slow_reader(server.format, streams);
+        assert_eq!(take(&mut slow, &first).0.0, 2);
+        assert_eq!(take(&mut slow, &[server.snapshot(&snapshot(10))]).0, (3, 3, 1));
+    }
+}
