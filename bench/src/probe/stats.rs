@@ -78,7 +78,7 @@ mod tests {
     fn the_engines_line_is_read_and_no_other() {
         // As the engine's own test of its line has it.
         let line = "stats: 12 connections (10 subscribed), 41.5 updates/s, 1.2k deliveries/s, 3.4 MB/s, \
-                    1 blocked, 7 conflated, 3 evicted, 6 refused, 5 feed gaps";
+                    1 blocked, 7 conflated (5 lag, 2 bytes), 3 evicted (2 lag, 1 often), 6 refused, 5 feed gaps";
         let expected = StatsSample {
             taken_ns: 5,
             connections: 12,

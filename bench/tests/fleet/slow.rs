@@ -128,7 +128,7 @@ fn a_book_is_right_after_a_conflation() {
         assert_eq!((report.book_gaps, report.first_fault), (0, None));
         assert_eq!((report.open, report.slow.pausing, report.books), (50, 10, 30));
         assert_eq!(report.slow.books_different, 0, "{:?}", report.slow);
-        assert!(engine.counters().totals().conflated > 0);
+        assert!(engine.counters().totals().conflated_for_age > 0);
         assert!(fleet.end());
     }
 }
