@@ -8,7 +8,7 @@ pub mod book;
 pub mod fake;
 mod kill;
 mod link;
-mod resume;
+mod resume_parameter;
 mod snapshot;
 
 use common::raw;
