@@ -255,6 +255,10 @@ impl<S: Socket> Connections<S> {
             return;
         }
         self.carry_out(id, next);
+        if self.is_to_rejoin(id) {
+            // It may have given up all that it was to rejoin.
+            self.on_rejoined(id);
+        }
         if has_more {
             self.on_readable(id, false);
         }
