@@ -494,6 +494,11 @@ impl<S: Socket> Connections<S> {
         self.slab.get(id).map(|connection| &connection.session)
     }
 
+    /// Whether a connection waits for its streams to begin.
+    pub(super) fn is_waiting(&self, id: u32) -> bool {
+        self.joins.get(id).is_some()
+    }
+
     /// How many connections have a deadline.
     pub(super) fn deadlines(&self) -> usize {
         self.wheel.armed()

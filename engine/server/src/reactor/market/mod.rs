@@ -1,6 +1,8 @@
 //! The market thread: the only writer of its books. It takes what feeds say, keeps every book, encodes once what
 //! somebody wants, and hands each worker its frames in batches.
 
+#[cfg(test)]
+mod by_hand;
 mod cadence;
 mod channel;
 mod frames;
