@@ -77,6 +77,11 @@ impl Fanout {
     /// Asks for a [`FanoutEvent::Drained`] once everything owed to the member was written.
     pub fn watch_drained(&mut self, id: MemberId) {
         if self.is_drained(id) {
+            // One that was conflated may owe nothing without having been given anything.
+            if std::mem::take(&mut self.members[id].is_lagging) {
+                self.lagging -= 1;
+                self.events.push(FanoutEvent::CaughtUp(id));
+            }
             self.events.push(FanoutEvent::Drained(id));
         } else {
             self.members[id].is_watched = true;
