@@ -127,6 +127,7 @@ pub(super) struct Client {
     pub(super) is_to_go: bool,
     /// Why the engine is closing it, and how long it had lagged then.
     pub(super) closing: Option<(EndCause, u32)>,
+    pub(super) closing_since: u32,
 }
 
 /// What is known of the room in a client's socket.
@@ -176,6 +177,7 @@ impl Client {
             socket: SocketState::default(),
             is_to_go: false,
             closing: None,
+            closing_since: 0,
         };
         client.wants = client.fitting(streams);
         client

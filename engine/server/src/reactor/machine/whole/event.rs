@@ -60,8 +60,8 @@ pub(super) struct Event {
 pub(super) fn read(opcode: u8, payload: &[u8]) -> Checked<Event> {
     match opcode {
         TEXT => {
-            let value = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
-            read_json(value).ok_or_else(|| format!("not understood: {}", String::from_utf8_lossy(payload)))
+            let value: Value = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+            read_json(&value).ok_or_else(|| format!("not understood: {}", String::from_utf8_lossy(payload)))
         }
         BINARY => read_sbe(payload),
         _ => Err(format!("opcode {opcode}")),
@@ -72,9 +72,9 @@ fn symbol(name: &str) -> Option<usize> {
     SYMBOLS.iter().position(|symbol| *symbol == name)
 }
 
-fn read_json(value: Value) -> Option<Event> {
+fn read_json(value: &Value) -> Option<Event> {
     if let Some(stream) = value.get("stream") {
-        let event = read_json(value["data"].clone())?;
+        let event = read_json(&value["data"])?;
         return Some(Event {
             wrapped: Some(stream.as_str()?.to_string()),
             ..event

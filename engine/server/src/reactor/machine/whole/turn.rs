@@ -101,6 +101,7 @@ impl World {
             let cause = session.end_cause().unwrap_or(EndCause::Peer);
             let lag = client.socket.lag_since.map_or(0, |since| now - since);
             client.closing = Some((cause, lag));
+            client.closing_since = now;
             client.check_cause(cause, now, self.rules.session.life_ticks)?;
         }
         let limit = self.rules.session.lag_ticks;
@@ -131,8 +132,8 @@ impl World {
         let is_told = client.close.is_some();
         match client.closing {
             _ if is_told || client.has_left => {}
-            // One that never reads is not told.
-            Some(_) if client.socket.was_short => {}
+            // One that never reads is not told, nor one that was not visited in its time.
+            Some(_) if client.socket.was_short || now - client.closing_since >= limit => {}
             closing => return Err(format!("closed without a word: {closing:?}")),
         }
         self.forget(place);
