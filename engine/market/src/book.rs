@@ -15,6 +15,8 @@ mod ladder;
 
 pub use error::{BookError, DiffError};
 
+use std::collections::VecDeque;
+
 use crate::event::{BookSnapshot, DepthUpdate, Level, Side};
 use half::Half;
 
@@ -59,7 +61,12 @@ pub struct Book {
     event_time_us: i64,
     /// Invariant: every change after this id is still remembered; no tombstone is of this id or older.
     oldest_since: u64,
+    /// Resyncs that passed over ids, oldest first: from which id to which, both known. Of a book in between nothing is known.
+    skipped: VecDeque<(u64, u64)>,
 }
+
+/// Resyncs over ids that are remembered. Past it the history begins behind the oldest of them.
+const SKIPPED_MAX: usize = 64;
 
 impl Book {
     /// An empty book without a history: it takes a [`Book::load`] first. Limits past 2^30 count as 2^30.
@@ -75,6 +82,7 @@ impl Book {
             last_id: 0,
             event_time_us: 0,
             oldest_since: 0,
+            skipped: VecDeque::new(),
         }
     }
 
@@ -89,6 +97,7 @@ impl Book {
         self.loaded = true;
         self.last_id = snapshot.last_id;
         self.oldest_since = snapshot.last_id;
+        self.skipped.clear();
         self.event_time_us = 0;
         Ok(())
     }
@@ -109,7 +118,8 @@ impl Book {
     }
 
     /// Brings the book to a later snapshot of the same history by applying the difference: levels that changed, went or came
-    /// are touched by `snapshot.last_id`, so whoever is at an older id gets one contiguous diff to the snapshot.
+    /// are touched by `snapshot.last_id`, so whoever is at an older id gets one contiguous diff to the snapshot. What happened
+    /// at ids in between, which this book never stood at, is not known: a level may have gone and come back.
     ///
     /// The snapshot is taken as the whole book: levels beyond its depth are removed. A snapshot of `last_id()` itself changes
     /// nothing: one id names one book, and a difference could not be told to anyone who already is at that id. The event
@@ -129,6 +139,14 @@ impl Book {
             for (half, target) in [(&mut self.bids, &snapshot.bids), (&mut self.asks, &snapshot.asks)] {
                 let changes = half.changes_to(target);
                 half.set(&changes, snapshot.last_id);
+            }
+            if snapshot.last_id > self.last_id + 1 {
+                self.skipped.push_back((self.last_id, snapshot.last_id));
+            }
+            if self.skipped.len() > SKIPPED_MAX
+                && let Some((_, until)) = self.skipped.pop_front()
+            {
+                self.oldest_since = self.oldest_since.max(until);
             }
             self.last_id = snapshot.last_id;
             self.forget_tombstones();
@@ -151,6 +169,10 @@ impl Book {
             return Err(DiffError::TooOld {
                 oldest: self.oldest_since,
             });
+        }
+        let mut skipped = self.skipped.iter();
+        if let Some(&(_, until)) = skipped.find(|(from, until)| *from < since && since < *until) {
+            return Err(DiffError::Skipped { until });
         }
         out.event_time_us = self.event_time_us;
         out.first_id = since + 1;

@@ -353,6 +353,25 @@ fn resync_is_one_contiguous_diff() {
     book.apply(&update((151, 151), &[], &[(14, 0)])).unwrap();
 }
 
+/// A level that went and came back in what was skipped is the same before and behind it, and not for those in between.
+#[test]
+fn what_a_resync_skipped_is_not_known() {
+    let mut book = loaded(BookLimits::default());
+    book.resync(&snapshot(103, &[(10, 1)], &[])).unwrap();
+    for since in [101, 102] {
+        assert_eq!(diff(&book, since), Err(DiffError::Skipped { until: 103 }));
+    }
+    assert!(diff(&book, 100).is_ok() && diff(&book, 103).is_ok());
+    for id in 1..=70 {
+        book.resync(&snapshot(103 + 2 * id, &[(10, 1)], &[])).unwrap();
+    }
+    assert!(
+        book.oldest_since() > 103,
+        "so many are remembered, and what is older is forgotten"
+    );
+    assert_eq!(diff(&book, 242), Err(DiffError::Skipped { until: 243 }));
+}
+
 #[test]
 fn resync_to_an_older_or_the_same_id_changes_nothing() {
     let mut book = loaded(BookLimits::default());

@@ -61,6 +61,8 @@ struct Model {
     /// Removed prices of both sides with the id of the removal.
     removed: BTreeMap<(bool, i64), u64>,
     oldest_since: u64,
+    /// Between which ids it was brought by a resync.
+    skipped: Vec<(u64, u64)>,
     event_time_us: i64,
 }
 
@@ -135,6 +137,10 @@ impl Model {
             return Err(DiffError::TooOld {
                 oldest: self.oldest_since,
             });
+        }
+        let mut skipped = self.skipped.iter();
+        if let Some(&(_, until)) = skipped.find(|(from, until)| *from < since && since < *until) {
+            return Err(DiffError::Skipped { until });
         }
         let (mut bids, mut asks) = (Prices::new(), Prices::new());
         for event in self.events.iter().filter(|event| event.last_id > since) {
@@ -298,6 +304,7 @@ fn step(book: &mut Book, model: &mut Model, step: Step, tombstones_max: usize) -
             prop_assert_eq!(book.resync(&sides.snapshot(last_id + ahead)), Ok(()));
             if ahead > 0 {
                 model.push(model.difference_to(last_id + ahead, &sides), tombstones_max);
+                model.skipped.push((last_id, last_id + ahead));
             }
         }
         Step::Load { last_id, sides } => {

@@ -99,6 +99,14 @@ pub enum DiffError {
         /// The smallest id that can be answered.
         oldest: u64,
     },
+    /// A resync passed over the id: what changed between it and the snapshot is not known, and a snapshot is needed.
+    #[error(
+        "what happened between the id and id {until} is not known: the book was brought there by a snapshot"
+    )]
+    Skipped {
+        /// The next id that can be answered.
+        until: u64,
+    },
     /// The id has not happened yet: it is of another history, or invented.
     #[error("the id lies in the future: the book stands at id {last_id}")]
     Future {

@@ -18,6 +18,28 @@ pub enum Missed {
 }
 
 impl Fanout {
+    /// The member goes on with its streams in other topics, from each of `pairs` to the second of it, between the same two
+    /// frames: what it is owed of the first counts as of the second from here on, and so does what it was given.
+    pub fn carry_over(&mut self, id: MemberId, pairs: &[(TopicId, TopicId)]) {
+        let mut origins = HashMap::new();
+        for &(from, to) in pairs {
+            let Some((serial, last_id)) = self.topics.get(from).map(|it| (it.serial, it.last_id)) else {
+                continue;
+            };
+            if let Some(it) = self.topics.get_mut(to) {
+                it.last_id = it.last_id.max(last_id);
+                origins.insert((from, serial), (to, it.serial));
+            }
+        }
+        if let Some(prefix) = &mut self.members[id].prefix {
+            for origin in prefix.origins_mut() {
+                if let Some(&(topic, serial)) = origins.get(&(origin.topic, origin.serial)) {
+                    (origin.topic, origin.serial) = (topic, serial);
+                }
+            }
+        }
+    }
+
     /// Forgets the frames of streams that the member is owed, except the rest of one that was begun, and takes its topics away.
     /// What is its own (replies) stays. Gives for each of its topics what it misses from here on.
     ///

@@ -63,6 +63,11 @@ impl Fanout {
         self.members.get(id).is_some_and(|member| member.is_present)
     }
 
+    /// Whether its socket took less than it was given, and has not said since that it takes bytes again.
+    pub fn is_blocked(&self, id: MemberId) -> bool {
+        self.members[id].list == List::Blocked
+    }
+
     /// Whether everything owed to the member was written.
     pub fn is_drained(&self, id: MemberId) -> bool {
         let member = &self.members[id];

@@ -115,6 +115,11 @@ impl Prefix {
         ((!self.is_empty()).then_some(self), forgotten)
     }
 
+    /// What the frames of streams are of.
+    pub(super) fn origins_mut(&mut self) -> impl Iterator<Item = &mut Origin> {
+        self.frames.iter_mut().filter_map(|frame| frame.origin.as_mut())
+    }
+
     /// Fills `slices` from the front and gives how many slices and bytes that made.
     pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, usize) {
         let mut total = 0;

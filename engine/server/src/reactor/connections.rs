@@ -260,6 +260,10 @@ impl<S: Socket> Connections<S> {
             return;
         }
         self.carry_out(id, next);
+        if self.is_to_rejoin(id) {
+            // It may have given up all that it was to rejoin.
+            self.on_rejoined(id);
+        }
         if has_more {
             self.on_readable(id, false);
         }
@@ -505,6 +509,11 @@ impl<S: Socket> Connections<S> {
     /// The session of a connection, to be held against a model.
     pub(super) fn session(&self, id: u32) -> Option<&Session> {
         self.slab.get(id).map(|connection| &connection.session)
+    }
+
+    /// Whether a connection waits for its streams to begin.
+    pub(super) fn is_waiting(&self, id: u32) -> bool {
+        self.joins.get(id).is_some()
     }
 
     /// How many connections have a deadline.

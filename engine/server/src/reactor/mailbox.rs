@@ -46,7 +46,12 @@ pub enum Refused<T> {
 
 /// A mailbox of [`MAILBOX_MAX`] messages, whose receiver hears its bell. An error is the host's: it has no descriptor left.
 pub fn mailbox<T>() -> io::Result<(Mailbox<T>, Inbox<T>)> {
-    let (sender, receiver) = crossbeam_channel::bounded(MAILBOX_MAX);
+    mailbox_of(MAILBOX_MAX)
+}
+
+/// One of so many messages.
+pub(super) fn mailbox_of<T>(messages_max: usize) -> io::Result<(Mailbox<T>, Inbox<T>)> {
+    let (sender, receiver) = crossbeam_channel::bounded(messages_max);
     let flag = Arc::new(WakeFlag::default());
     let busy = Arc::new(BusyFlag::default());
     let mailbox = Mailbox {

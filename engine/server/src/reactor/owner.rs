@@ -115,7 +115,21 @@ impl Owner<'_> {
             // now is not for it.
             return self.join(join);
         }
+        let before: Vec<(TopicId, StreamName)> = self
+            .fanout
+            .topics_of(self.id)
+            .iter()
+            .filter_map(|&topic| Some((topic, self.topics.name(topic)?.0)))
+            .collect();
         self.apply(&join.joined, join.encoding)?;
+        let pairs: Vec<(TopicId, TopicId)> = before
+            .iter()
+            .filter_map(|&(from, name)| Some((from, self.topics.id(name, join.encoding)?)))
+            .filter(|(from, to)| from != to)
+            .collect();
+        if !pairs.is_empty() {
+            self.fanout.carry_over(self.id, &pairs);
+        }
         for reply in join.replies {
             self.fanout.queue(self.id, reply)?;
         }

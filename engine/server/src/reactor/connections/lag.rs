@@ -70,6 +70,7 @@ impl<S: Socket> Connections<S> {
             self.give_up(id, 1008, &reason, EndCause::ConflatedTooOften);
             return true;
         }
+        let is_blocked = self.fanout.is_blocked(id);
         if !self.with_session(id, |_, turn| turn.host.conflate(encoding, with_snapshots)) {
             return false;
         }
@@ -79,6 +80,10 @@ impl<S: Socket> Connections<S> {
         Counters::sampled(&self.counters.conflations_told, || {
             tracing::info!(connection = id, "a slow consumer is conflated");
         });
+        if !is_blocked {
+            // Its socket has said already that it takes bytes again, and may not say so a second time.
+            self.rejoin(id);
+        }
         true
     }
 

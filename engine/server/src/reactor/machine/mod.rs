@@ -9,27 +9,29 @@
 //! - `steps` what may happen; `socket` a socket without a kernel; `speech` what peers say, and `reader` their own check of
 //!   every byte they get; `market` the market thread's part;
 //! - `peer`, `streams` and `owed` the model of one connection; `world` and `turn` all of it together.
+//!
+//! Here the market thread is a fake that has no books. `whole` has the real one, with whole workers before it.
 
 mod market;
 mod owed;
 mod peer;
 mod reader;
+mod seeds;
 mod socket;
 mod speech;
 mod steps;
 mod streams;
 mod turn;
+mod whole;
 mod world;
 
 use std::cell::RefCell;
-use std::ops::Range;
 
 use depthcast_wire::target::LagPolicy;
-use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::fanout::FanoutLimits;
 use crate::session::{EndCause, SessionLimits};
+use seeds::{for_each_seed, seeds};
 use steps::{Case, Step, case};
 use world::World;
 
@@ -130,45 +132,15 @@ impl World {
     }
 }
 
-/// The seeds to run: see the head of this file.
-fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("DEPTHCAST_SEEDS") else {
-        return 0..SEEDS;
-    };
-    let number = |text: &str| {
-        text.parse()
-            .expect("DEPTHCAST_SEEDS is a number, or two with .. between them")
-    };
-    match text.split_once("..") {
-        Some((first, end)) => number(first)..number(end),
-        None => 0..number(&text),
-    }
-}
-
 fn run(rules: &Rules) -> Seen {
-    let strategy = case();
     let seen = RefCell::new(Seen::default());
-    for seed in seeds() {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let config = ProptestConfig {
-            cases: 1,
-            failure_persistence: None,
-            max_shrink_iters: 20_000,
-            ..ProptestConfig::default()
-        };
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |case| {
-            let mut world = World::new(rules);
-            world.seen = *seen.borrow();
-            world.run(&case).map_err(TestCaseError::fail)?;
-            *seen.borrow_mut() = world.seen;
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            panic!("seed {seed} under {rules:?}: {error}");
-        }
-    }
+    for_each_seed(SEEDS, &case(), &format!("{rules:?}"), |case| {
+        let mut world = World::new(rules);
+        world.seen = *seen.borrow();
+        world.run(case)?;
+        *seen.borrow_mut() = world.seen;
+        Ok(())
+    });
     seen.into_inner()
 }
 
@@ -203,7 +175,7 @@ const PATIENT: SessionLimits = SessionLimits {
 /// What a run of all seeds must have come to: what never came was not tested. `causes` are those of all ends.
 fn assert_came(seen: &Seen, causes: &[EndCause], more: &[(&str, u64)]) {
     println!("{seen:?}");
-    if seeds().count() < SEEDS as usize {
+    if seeds(SEEDS).count() < SEEDS as usize {
         return;
     }
     for cause in EndCause::ALL {

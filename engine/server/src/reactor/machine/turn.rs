@@ -24,7 +24,7 @@ pub(super) struct Slices {
 }
 
 /// All that there is to do, as far as one turn goes.
-const WHOLE: Slices = Slices {
+pub(super) const WHOLE: Slices = Slices {
     reads: 64,
     sweeps: 64,
     messages: 64,

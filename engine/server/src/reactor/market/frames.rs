@@ -299,3 +299,12 @@ impl Outbox {
         all
     }
 }
+
+#[cfg(test)]
+impl Outbox {
+    /// What was not handed on yet, and for which worker.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (usize, &WorkerMessage)> {
+        let workers = self.waiting.iter().enumerate();
+        workers.flat_map(|(worker, waiting)| waiting.iter().map(move |message| (worker, message)))
+    }
+}

@@ -3,6 +3,8 @@
 
 #[cfg(test)]
 mod behind_tests;
+#[cfg(test)]
+mod by_hand;
 mod cadence;
 mod channel;
 mod frames;

@@ -1,0 +1,166 @@
+//! Calms, behind which everybody must have everything; and the squeezing of one client.
+
+use depthcast_market::event::MarketEvent;
+
+use super::exchange::Change;
+use super::steps::CLIENTS;
+use super::world::World;
+use crate::reactor::machine::socket::ENDLESS;
+use crate::reactor::machine::turn::WHOLE;
+use crate::reactor::machine::{Checked, ensure};
+
+/// Turns after which all of it has come to rest.
+const REST_TURNS_MAX: usize = 2000;
+
+/// How long a calm is, in ticks: streams of all cadences have begun by then, and ticked once more.
+const CALM_TICKS: usize = 23;
+
+/// Conflations that are too many, and some more.
+const SQUEEZES: usize = 34;
+
+impl World {
+    /// The feed heals and everybody reads; then each symbol moves once more, and everybody must come to have that.
+    pub(super) fn calm(&mut self, room: usize) -> Checked {
+        self.begin_if_need_be();
+        self.is_up = true;
+        self.make_room(!0, ENDLESS);
+        self.rest()?;
+        // What was lost shows with the next event.
+        self.move_all();
+        self.rest()?;
+        self.heal(0);
+        self.rest()?;
+        for tick in 0..CALM_TICKS {
+            if tick == CALM_TICKS - 11 {
+                self.check_settled()
+                    .map_err(|what| format!("in a calm, {what}"))?;
+                self.move_all();
+            }
+            self.pass_time(100);
+            self.rest()?;
+        }
+        self.check_newest()
+            .map_err(|what| format!("after a calm, {what}"))?;
+        self.seen.calms += 1;
+        for client in self.clients.iter().flatten() {
+            client.pipe.borrow_mut().room = room;
+        }
+        Ok(())
+    }
+
+    fn move_all(&mut self) {
+        for symbol in 0..self.exchange.symbols {
+            let change = Change {
+                is_bid: true,
+                far: 1,
+                qty: 1 + self.now_us / 1_000_000 % 3,
+            };
+            let update = self.exchange.change(symbol, &[vec![change]], self.now_us);
+            self.tell(symbol, update.map(MarketEvent::Depth));
+            let best = self.exchange.best(symbol);
+            self.tell(symbol, best.map(MarketEvent::BestBidAsk));
+            let trade = self.exchange.trade(symbol, 1, 1, true, self.now_us);
+            self.tell(symbol, trade.map(MarketEvent::Trade));
+        }
+    }
+
+    /// Everything is done that can be done now.
+    fn rest(&mut self) -> Checked {
+        for _ in 0..REST_TURNS_MAX {
+            self.turn_market(usize::MAX)?;
+            let mut is_at_rest = self.is_handed_on && self.from_feed.is_empty();
+            for worker in 0..self.workers.len() {
+                let taken = self.turn(worker, WHOLE)?;
+                let connections = &self.workers[worker].connections;
+                is_at_rest &= taken == 0
+                    && !connections.has_reads()
+                    && !connections.fanout.has_work()
+                    && !connections.is_sweeping();
+            }
+            if is_at_rest && self.requests.is_empty() {
+                return Ok(());
+            }
+        }
+        Err("it does not come to rest".into())
+    }
+
+    /// Nobody waits for anything, and nobody lags.
+    fn check_settled(&mut self) -> Checked {
+        ensure!(self.market.joins_waiting() == 0, "a join is forgotten");
+        for place in 0..CLIENTS {
+            let Some(client) = &self.clients[place] else {
+                continue;
+            };
+            let connections = &self.workers[client.worker].connections;
+            if connections
+                .session(client.id)
+                .is_some_and(|session| session.is_open())
+            {
+                ensure!(!connections.is_waiting(client.id), "client {place} waits still");
+                ensure!(
+                    connections.fanout.is_drained(client.id),
+                    "client {place} is owed something"
+                );
+            }
+        }
+        for worker in &mut self.workers {
+            let fanout = &mut worker.connections.fanout;
+            ensure!(fanout.lagging() == 0, "{} lag still", fanout.lagging());
+            ensure!(fanout.bytes_held() == 0, "a log holds what everybody has");
+        }
+        Ok(())
+    }
+
+    fn check_newest(&mut self) -> Checked {
+        self.check_settled()?;
+        for place in 0..CLIENTS {
+            let Some(client) = &self.clients[place] else {
+                continue;
+            };
+            let connections = &self.workers[client.worker].connections;
+            if connections
+                .session(client.id)
+                .is_some_and(|session| session.is_open())
+            {
+                let around = World::around(&self.exchange, client, &mut self.seen);
+                client
+                    .check_newest(&around)
+                    .map_err(|what| format!("client {place}: {what}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a client conflated again and again, each time reading all that it is given.
+    pub(super) fn squeeze(&mut self, place: usize) -> Checked {
+        self.begin_if_need_be();
+        let bit = 1 << place;
+        for _ in 0..SQUEEZES {
+            let Some(client) = &self.clients[place] else {
+                return Ok(());
+            };
+            client.pipe.borrow_mut().room = 0;
+            for n in 0..8 {
+                for symbol in 0..self.exchange.symbols {
+                    let change = |far| Change {
+                        is_bid: false,
+                        far,
+                        qty: 1 + n % 3,
+                    };
+                    let update = self
+                        .exchange
+                        .change(symbol, &[(0..8).map(change).collect()], self.now_us);
+                    self.tell(symbol, update.map(MarketEvent::Depth));
+                }
+                self.pass_time(50);
+                self.rest()?;
+            }
+            self.make_room(bit, 20_000);
+            for _ in 0..10 {
+                self.pass_time(100);
+                self.rest()?;
+            }
+        }
+        Ok(())
+    }
+}
