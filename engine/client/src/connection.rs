@@ -200,10 +200,7 @@ impl Connection {
                         None => (None, ""),
                         Some(close) => (Some(close.code), close.reason),
                     };
-                    let error = ClientError::Closed {
-                        code,
-                        reason: reason.into(),
-                    };
+                    let error = ClientError::of_close(code, reason);
                     answer_close(&mut self.stream, code);
                     return Err(error);
                 }

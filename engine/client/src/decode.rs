@@ -23,6 +23,8 @@ pub(crate) enum Content {
     BestBidAsk(BestBidAsk),
     /// Trades, in the order in which they were made, appended to the list that was given.
     Trades,
+    /// A whole book, which takes the place of what came before.
+    Snapshot(BookSnapshot),
     /// The server will shut down.
     ServerShutdown,
 }
@@ -105,7 +107,11 @@ impl MessageDecoder {
                 trades.extend([trade]);
                 Content::Trades
             }
-            MarketEvent::Snapshot(_) => return Err(ClientError::Unasked("a partial depth")),
+            // A whole book names its symbol; the top of one has its stream's name at most.
+            MarketEvent::Snapshot(_) if symbol.is_none() => {
+                return Err(ClientError::Unasked("a partial depth"));
+            }
+            MarketEvent::Snapshot(snapshot) => Content::Snapshot(snapshot),
         };
         check_symbol(symbol.as_str(), instrument)?;
         Ok(content)
@@ -151,7 +157,15 @@ impl MessageDecoder {
                 }
                 Ok(Content::Trades)
             }
-            SbeMessage::DepthSnapshot(_) => Err(ClientError::Unasked("a partial depth")),
+            SbeMessage::DepthSnapshot(event) => {
+                let mut snapshot = BookSnapshot {
+                    last_id: event.last_id(),
+                    ..BookSnapshot::default()
+                };
+                rescale.levels(event.bids(), &mut snapshot.bids)?;
+                rescale.levels(event.asks(), &mut snapshot.asks)?;
+                Ok(Content::Snapshot(snapshot))
+            }
         }
     }
 }

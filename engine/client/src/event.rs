@@ -13,8 +13,8 @@ pub enum Event {
     Synced {
         /// The id it stands at.
         last_id: u64,
-        /// Snapshots it took, those that were too old included.
-        snapshots: u32,
+        /// Where it comes from.
+        origin: BookOrigin,
     },
     /// An update was applied to the book.
     Update(Update),
@@ -24,12 +24,31 @@ pub enum Event {
     Trade(Trade),
     /// The server says that it will shut down.
     ServerShutdown,
-    /// The connection is lost; after `delay` a new one is tried, with a new snapshot. Until then the book stands.
+    /// The connection is lost; after `delay` a new one is tried. Until then the book stands. It goes on from there where
+    /// the server tells what was missed, and is begun anew otherwise: [`Event::Synced`] says which.
     Reconnecting {
         /// Why it was lost, or why the last try failed.
         reason: ClientError,
         /// How long until the next try.
         delay: Duration,
+    },
+}
+
+/// Where a book comes from that has come into step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BookOrigin {
+    /// It was begun from a snapshot over REST.
+    Fetched {
+        /// Snapshots that it took, those that were too old included.
+        snapshots: u32,
+    },
+    /// It was begun from a snapshot that the server sent, because it could not tell what was missed since the last
+    /// connection: too much, or of another history.
+    Streamed,
+    /// It is the book of the last connection, and nothing is missing in it: this connection's first update continued it.
+    Resumed {
+        /// The id that it stood at when the connection was lost.
+        after_id: u64,
     },
 }
 
@@ -63,6 +82,10 @@ pub struct Counters {
     pub gaps: u64,
     /// Books built anew after the first, for whatever reason.
     pub resyncs: u64,
+    /// Books that went on over a lost connection ([`BookOrigin::Resumed`]).
+    pub resumed: u64,
     /// Connections lost and to be made anew.
     pub reconnects: u64,
+    /// Connections that the server closed because this subscriber was too slow ([`ClientError::Evicted`]).
+    pub evicted: u64,
 }

@@ -21,10 +21,26 @@ use depthcast_wire::{json, sbe};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one WebSocket connection sees.
-pub(crate) type Script = Box<dyn FnOnce(&mut Peer) + Send>;
+pub(crate) struct Script {
+    /// The number of the history that the upgrade's answer names, if any.
+    epoch: Option<u64>,
+    steps: Box<dyn FnOnce(&mut Peer) + Send>,
+}
 
+/// As the exchange itself would, without a numbered history.
 pub(crate) fn script(steps: impl FnOnce(&mut Peer) + Send + 'static) -> Script {
-    Box::new(steps)
+    Script {
+        epoch: None,
+        steps: Box::new(steps),
+    }
+}
+
+/// In the history of that number.
+pub(crate) fn in_epoch(epoch: u64, steps: impl FnOnce(&mut Peer) + Send + 'static) -> Script {
+    Script {
+        epoch: Some(epoch),
+        ..script(steps)
+    }
 }
 
 /// An answer of the depth request.
@@ -157,9 +173,11 @@ fn serve(mut stream: TcpStream, shared: &Arc<(Mutex<Shared>, Condvar)>) {
             None => write_error(&mut answer, 503, "Service Unavailable", &[], "full"),
             Some(script) => {
                 drop(state);
-                write_switching_protocols(&mut answer, &accept_key, &[]);
+                let epoch = script.epoch.map(|epoch| epoch.to_string());
+                let header = epoch.as_deref().map(|epoch| ("Depthcast-Epoch", epoch));
+                write_switching_protocols(&mut answer, &accept_key, header.as_slice());
                 stream.write_all(&answer).expect("an upgrade");
-                script(&mut Peer::new(stream, shared.clone(), &target));
+                (script.steps)(&mut Peer::new(stream, shared.clone(), &target));
                 return;
             }
         }
@@ -249,6 +267,30 @@ impl Peer {
             }
             Format::Sbe => {
                 sbe::encode::depth_diff(&mut payload, &instrument(), &update).expect("SBE");
+            }
+        }
+        self.market_data(&payload);
+    }
+
+    /// The whole book, of one level a side, as a server sends it that cannot resume; in hundredths.
+    pub(crate) fn whole_book(&mut self, epoch: u64, last_id: u64, bid: i64, ask: i64) {
+        let snapshot = BookSnapshot {
+            last_id,
+            bids: levels(bid),
+            asks: levels(ask),
+        };
+        let mut payload = Vec::new();
+        match self.format {
+            Format::Json => json::encode::depth_snapshot(
+                &mut payload,
+                &instrument(),
+                MICROSECOND,
+                now_us(),
+                epoch,
+                &snapshot,
+            ),
+            Format::Sbe => {
+                sbe::encode::depth_snapshot(&mut payload, &instrument(), now_us(), &snapshot).expect("SBE");
             }
         }
         self.market_data(&payload);

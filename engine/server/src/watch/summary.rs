@@ -32,6 +32,8 @@ pub(super) fn print(subscriber: &Subscriber, watched: &Watched<'_>, out: &mut dy
         ("gaps", counters.gaps),
         ("resyncs", counters.resyncs),
         ("reconnects", counters.reconnects),
+        ("resumed", counters.resumed),
+        ("evicted", counters.evicted),
     ] {
         writeln!(out, "  {name:<15} {count:>9}")?;
     }

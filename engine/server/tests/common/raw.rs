@@ -227,7 +227,9 @@ impl Raw {
         }
         self.stream.set_read_timeout(Some(time)).expect("a socket option");
         let looked = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket option");
         !matches!(looked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
