@@ -163,6 +163,11 @@ impl Connection {
         }
     }
 
+    /// Sends a text message, as control requests are.
+    pub(crate) fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
+        send(&mut self.stream, Opcode::Text, text.as_bytes()).map_err(ClientError::Broken)
+    }
+
     /// Says that nobody has read for a while: what waits in the socket now is late through no fault of the server.
     pub fn note_absence(&mut self) {
         self.absent = true;

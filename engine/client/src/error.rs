@@ -66,7 +66,8 @@ pub enum ClientError {
         reason: Box<str>,
     },
     /// The server closed the WebSocket because this subscriber did not keep up with what it subscribed to: a Close 1008
-    /// whose reason says "slow consumer". Read more often, subscribe to less, or to a slower cadence.
+    /// whose reason says "slow consumer". Read more often, subscribe to less, or to a slower cadence. One that does not even
+    /// read its Close in time is reset by the server and cannot tell it from any other [`ClientError::Broken`] connection.
     #[error("evicted as a slow consumer: {}", without_slow_consumer(reason))]
     Evicted {
         /// The server's reason, whole.

@@ -22,6 +22,17 @@ pub enum Event {
     BestBidAsk(BestBidAsk),
     /// A trade was made. Comes also while the book is not in step.
     Trade(Trade),
+    /// The server has left out frames that this subscriber did not read in time, and told what they said in fewer: depth in
+    /// one merged update, best bid and ask as they are now. The book lost nothing; what came in between was never seen.
+    ///
+    /// It is known by the server's own heartbeats, which it numbers: some are missing among those of one connection. So it
+    /// is never said of a market that was merely quiet, it comes up to a second after the merged update, and a conflation
+    /// that no heartbeat fell into goes unnoticed. Only servers that number their history have heartbeats, and they close
+    /// those who subscribe to trades instead ([`ClientError::Evicted`]).
+    Conflated {
+        /// How many heartbeats are missing: it took about as many seconds.
+        heartbeats: u64,
+    },
     /// The server says that it will shut down.
     ServerShutdown,
     /// The connection is lost; after `delay` a new one is tried. Until then the book stands. It goes on from there where
@@ -86,6 +97,8 @@ pub struct Counters {
     pub resumed: u64,
     /// Connections lost and to be made anew.
     pub reconnects: u64,
+    /// Times that the server left out frames that were not read in time ([`Event::Conflated`]).
+    pub conflated: u64,
     /// Connections that the server closed because this subscriber was too slow ([`ClientError::Evicted`]).
     pub evicted: u64,
 }

@@ -9,6 +9,9 @@ use crate::rest::SNAPSHOT_LIMIT_MAX;
 use crate::resume::ResumePoint;
 use crate::url::Url;
 
+/// The server's own numbered heartbeats, once a second.
+pub(crate) const HEARTBEAT_STREAM: &str = "!heartbeat";
+
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
 pub struct SubscriberOptions {
@@ -111,6 +114,11 @@ impl SubscriberOptions {
             path.push_str(&symbol.to_ascii_lowercase());
             path.push_str(stream);
         }
+        if resume.is_some() {
+            // A server that numbers its history has them; the first connection asks once it knows.
+            path.push('/');
+            path.push_str(HEARTBEAT_STREAM);
+        }
         // Milliseconds would hide what a nearby server's latency is.
         let time_unit = (self.format == Format::Json).then(|| "timeUnit=MICROSECOND".to_owned());
         let resume = resume.map(|point| point.query(self.symbol));
@@ -169,12 +177,12 @@ mod tests {
         options.best_bid_ask = false;
         assert_eq!(
             options.target(Some(point)),
-            "/base/sbe/ws/btcusdt@depth?resume=btcusdt:50&epoch=7"
+            "/base/sbe/ws/btcusdt@depth/!heartbeat?resume=btcusdt:50&epoch=7"
         );
         options.format = Format::Json;
         assert_eq!(
             options.target(Some(point)),
-            "/base/ws/btcusdt@depth@100ms?timeUnit=MICROSECOND&resume=btcusdt:50&epoch=7"
+            "/base/ws/btcusdt@depth@100ms/!heartbeat?timeUnit=MICROSECOND&resume=btcusdt:50&epoch=7"
         );
         assert_eq!(options.depth_cadence(), Cadence::Ms100);
         options.cadence = Some(Cadence::Ms0);

@@ -67,6 +67,8 @@ pub struct Subscriber {
     tap: Option<Tap>,
     /// No depth update has come on this connection.
     before_first_update: bool,
+    /// The number of this connection's last heartbeat.
+    heartbeat: Option<u64>,
 }
 
 impl Subscriber {
@@ -98,6 +100,7 @@ impl Subscriber {
             latency: LatencyMeter::new(),
             tap: None,
             before_first_update: true,
+            heartbeat: None,
             options,
         };
         subscriber.begin_connection(connection);
@@ -344,6 +347,8 @@ impl Subscriber {
                 Ok(None)
             }
             Content::Snapshot(_) => Err(ClientError::Unasked("a book")),
+            Content::Heartbeat(number) => Ok(self.on_heartbeat(number)),
+            Content::Reply => Ok(None),
             Content::ServerShutdown => Ok(Some(Event::ServerShutdown)),
         }
     }
@@ -385,6 +390,14 @@ impl Subscriber {
                 Ok(None)
             }
         }
+    }
+
+    /// Tells of heartbeats that are missing: the server leaves out none but with all else that was not read in time.
+    fn on_heartbeat(&mut self, number: u64) -> Option<Event> {
+        let before = self.heartbeat.replace(number)?;
+        let heartbeats = number.checked_sub(before + 1).filter(|missing| *missing > 0)?;
+        self.counters.conflated += 1;
+        Some(Event::Conflated { heartbeats })
     }
 
     /// The first update of this connection has continued the book of the last one.

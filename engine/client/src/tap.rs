@@ -62,6 +62,6 @@ pub(crate) fn show(
             }
         }
         Content::Snapshot(snapshot) => tap(received_us, instrument, Received::Snapshot { snapshot, epoch }),
-        Content::ServerShutdown => {}
+        Content::Heartbeat(_) | Content::Reply | Content::ServerShutdown => {}
     }
 }

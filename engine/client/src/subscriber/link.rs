@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::error::{ClientError, Fault, Staleness};
 use crate::event::Event;
 use crate::fetch::Fetch;
-use crate::options::SubscriberOptions;
+use crate::options::{HEARTBEAT_STREAM, SubscriberOptions};
 use crate::resume::{self, Lost, ResumePoint};
 
 pub(super) enum Link {
@@ -41,6 +41,7 @@ impl Subscriber {
         }
         self.link = Link::Up(Box::new(connection));
         self.before_first_update = true;
+        self.heartbeat = None;
         self.latency.on_reconnect();
         self.fetch = Some(Fetch::for_connection(now));
         self.last_progress = now;
@@ -126,5 +127,11 @@ pub(super) fn open(
     resume: Option<ResumePoint>,
 ) -> Result<Connection, ClientError> {
     let target = options.target(resume);
-    Connection::open(&options.url, &target, options.timing.connect_max)
+    let mut connection = Connection::open(&options.url, &target, options.timing.connect_max)?;
+    if resume.is_none() && connection.epoch().is_some() {
+        // No other server knows such a stream, so it is asked for only now.
+        let request = format!(r#"{{"method":"SUBSCRIBE","params":["{HEARTBEAT_STREAM}"],"id":1}}"#);
+        connection.send_text(&request)?;
+    }
+    Ok(connection)
 }

@@ -1,5 +1,6 @@
 //! The subscriber against a scripted server on loopback, in both formats.
 
+mod conflation;
 mod faults;
 mod reconnect;
 mod resume;

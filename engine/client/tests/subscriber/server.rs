@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -177,7 +177,9 @@ fn serve(mut stream: TcpStream, shared: &Arc<(Mutex<Shared>, Condvar)>) {
                 let header = epoch.as_deref().map(|epoch| ("Depthcast-Epoch", epoch));
                 write_switching_protocols(&mut answer, &accept_key, header.as_slice());
                 stream.write_all(&answer).expect("an upgrade");
-                (script.steps)(&mut Peer::new(stream, shared.clone(), &target));
+                let mut peer = Peer::new(stream, shared.clone(), &target);
+                (script.steps)(&mut peer);
+                peer.hang_up();
                 return;
             }
         }
@@ -221,6 +223,8 @@ pub(crate) struct Peer {
     shared: Arc<(Mutex<Shared>, Condvar)>,
     format: Format,
     reader: MessageReader,
+    /// Control requests that were answered.
+    requests: usize,
 }
 
 impl Peer {
@@ -233,7 +237,20 @@ impl Peer {
             shared,
             format: asked.format,
             reader: MessageReader::new(Role::Server, 1024),
+            requests: 0,
         }
+    }
+
+    /// Ends the connection without a Close. A socket that is dropped with unread requests in it is reset, and a reset may
+    /// overtake what was sent.
+    fn hang_up(mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.read_to_end(&mut Vec::new());
+    }
+
+    /// How many control requests it has answered while it looked for what comes next.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
     }
 
     /// Waits until the depth request has been answered `count` times in all.
@@ -372,6 +389,11 @@ impl Peer {
                 .expect("a subscriber that keeps to the RFC")
             {
                 None => {}
+                Some(Incoming::Text(request)) => {
+                    assert!(request.contains("!heartbeat"), "{request}");
+                    self.requests += 1;
+                    self.frame(Opcode::Text, br#"{"result":null,"id":1}"#);
+                }
                 Some(Incoming::Pong(payload)) => return format!("pong {}", String::from_utf8_lossy(payload)),
                 Some(Incoming::Close(close)) => {
                     return format!("close {}", close.map_or(0, |close| close.code));

@@ -74,6 +74,10 @@ impl Plain {
                 }
                 Ok(())
             }
+            Event::Conflated { heartbeats } => writeln!(
+                out,
+                "conflated: not read in time, so the server told some {heartbeats} s in fewer events"
+            ),
             Event::ServerShutdown => writeln!(out, "the server announces its shutdown"),
             // Quotes and trades are counted; a lost connection is told on standard error.
             Event::BestBidAsk(_) | Event::Trade(_) | Event::Reconnecting { .. } => Ok(()),

@@ -33,6 +33,7 @@ pub(super) fn print(subscriber: &Subscriber, watched: &Watched<'_>, out: &mut dy
         ("resyncs", counters.resyncs),
         ("reconnects", counters.reconnects),
         ("resumed", counters.resumed),
+        ("conflated", counters.conflated),
         ("evicted", counters.evicted),
     ] {
         writeln!(out, "  {name:<15} {count:>9}")?;

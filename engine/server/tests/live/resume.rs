@@ -11,7 +11,9 @@ use depthcast_wire::stream::{Cadence, SymbolName};
 use depthcast_wire::target::Format;
 
 use super::book::{Book, get};
+use super::common::program::{Program, depthcast};
 use super::common::raw::{PATIENCE, Raw, upgrade_request};
+use super::common::scratch::Scratch;
 use super::proxy::Proxy;
 use super::start;
 
@@ -210,4 +212,69 @@ fn a_server_that_does_not_number_its_history_is_asked_over_rest() {
         "{asked:?}"
     );
     assert_eq!(subscriber.counters().resumed, 0);
+}
+
+#[test]
+fn watch_says_that_it_resumed_and_records_one_history() {
+    let engine = start_numbered(FEED);
+    let other = start_numbered("sim:?symbols=2&rate=100&seed=10");
+    let proxy = Proxy::start(engine.address(), false);
+    let scratch = Scratch::new();
+    let file = scratch.path().join("resumed.capture");
+    let mut command = depthcast();
+    let url = format!("ws://{}", proxy.address());
+    let symbol = engine.symbols()[0].instrument.name();
+    command
+        .args(["watch", symbol, "--url", &url, "--plain", "--record"])
+        .arg(&file);
+    let program = Program::spawn(&mut command);
+    program.stdout_line(|line| line.starts_with("in step at id ") && line.ends_with(" after 1 snapshot"));
+    proxy.cut();
+    program.stdout_line(|line| line.starts_with("in step at id ") && line.contains(", resumed at id "));
+    proxy.lead_to(other.address());
+    proxy.cut();
+    program.stdout_line(|line| line.ends_with(" after a new snapshot from the server"));
+    program.stderr_line("the recording ends before that");
+    program.interrupt();
+    let ended = program.ended(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for part in [
+        "  gaps                    0\n",
+        "  resyncs                 1\n",
+        "  reconnects              2\n",
+        "  resumed                 1\n",
+        "  evicted                 0\n",
+    ] {
+        assert!(ended.stdout.contains(part), "no {part:?} in {}", ended.stdout);
+    }
+
+    // No id is missing, over the lost connection too, and none is of the other history. The snapshot may be newer than the
+    // updates before it, and then the next one continues it.
+    let text = std::fs::read_to_string(&file).expect("a recording");
+    let (mut covered, mut depths, mut snapshots) = (None, 0, 0);
+    for line in text.lines() {
+        let (_, frame) = line.split_once(' ').expect("a time and a frame");
+        let event: serde_json::Value = serde_json::from_str(frame).expect("JSON");
+        let (first, last) = (&event["data"]["U"], &event["data"]["u"]);
+        let last = match (first.as_u64(), event["lastUpdateId"].as_u64()) {
+            (Some(first), _) => {
+                assert!(
+                    covered.is_none_or(|id: u64| first <= id + 1),
+                    "{covered:?}: {line}"
+                );
+                depths += 1;
+                last.as_u64()
+            }
+            (None, Some(id)) => {
+                snapshots += 1;
+                Some(id)
+            }
+            (None, None) => continue,
+        };
+        covered = covered.max(last);
+    }
+    assert!(
+        depths > 2 && snapshots == 1,
+        "{depths} updates, {snapshots} snapshots"
+    );
 }

@@ -133,7 +133,8 @@ impl Model {
             }
             Event::Trade(trade) => self.on_trade(trade, now),
             // What the book shows comes from the depth stream alone.
-            Event::BestBidAsk(_) => {}
+            // That frames were left out is told by its count.
+            Event::BestBidAsk(_) | Event::Conflated { .. } => {}
             Event::ServerShutdown => self.shutdown_announced = true,
             Event::Reconnecting { reason, delay } => {
                 self.on_trouble(reason);

@@ -93,7 +93,11 @@ fn place(picture: &Picture, setup: &Setup) -> Vec<Segment> {
             &[(Role::Aside, &name), (role, &count)],
         ));
     }
-    let counters = [("resumed", counters.resumed), ("evicted", counters.evicted)];
+    let counters = [
+        ("resumed", counters.resumed),
+        ("conflated", counters.conflated),
+        ("evicted", counters.evicted),
+    ];
     for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {
         let (name, count) = (format!("{name} "), count.to_string());
         segments.push(Segment::new(

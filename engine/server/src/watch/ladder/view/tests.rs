@@ -180,6 +180,7 @@ fn a_lost_connection_leaves_its_traces() {
     let mut picture = picture();
     picture.counters.reconnects = 2;
     picture.counters.resumed = 1;
+    picture.counters.conflated = 3;
     picture.counters.evicted = 1;
     for (origin, says) in [
         (BookOrigin::Resumed { after_id: 17 }, "  resumed at id 17"),
@@ -188,7 +189,9 @@ fn a_lost_connection_leaves_its_traces() {
         picture.rejoined = Some(Rejoined { origin, last_id: 30 });
         let lines = text(160, 30, &picture);
         assert!(
-            lines[0].contains(&format!("  reconnects 2  resumed 1  evicted 1{says}  ")),
+            lines[0].contains(&format!(
+                "  reconnects 2  resumed 1  conflated 3  evicted 1{says}  "
+            )),
             "{}",
             lines[0]
         );
