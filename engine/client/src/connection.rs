@@ -163,6 +163,11 @@ impl Connection {
         }
     }
 
+    /// Sends a text message, as control requests are.
+    pub(crate) fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
+        send(&mut self.stream, Opcode::Text, text.as_bytes()).map_err(ClientError::Broken)
+    }
+
     /// Says that nobody has read for a while: what waits in the socket now is late through no fault of the server.
     pub fn note_absence(&mut self) {
         self.absent = true;
@@ -200,10 +205,7 @@ impl Connection {
                         None => (None, ""),
                         Some(close) => (Some(close.code), close.reason),
                     };
-                    let error = ClientError::Closed {
-                        code,
-                        reason: reason.into(),
-                    };
+                    let error = ClientError::of_close(code, reason);
                     answer_close(&mut self.stream, code);
                     return Err(error);
                 }

@@ -7,6 +7,7 @@ use depthcast_wire::json::{Decoder, JsonError};
 use depthcast_wire::sbe::decode::{self as sbe, Message as SbeMessage};
 use depthcast_wire::target::Format;
 use depthcast_wire::time_unit::TimeUnit;
+use serde::Deserialize;
 
 use crate::connection::{Message, MessageKind};
 use crate::error::ClientError;
@@ -23,6 +24,12 @@ pub(crate) enum Content {
     BestBidAsk(BestBidAsk),
     /// Trades, in the order in which they were made, appended to the list that was given.
     Trades,
+    /// A whole book, which takes the place of what came before.
+    Snapshot(BookSnapshot),
+    /// The server's heartbeat of this number.
+    Heartbeat(u64),
+    /// The answer to a control request.
+    Reply,
     /// The server will shut down.
     ServerShutdown,
 }
@@ -56,9 +63,11 @@ impl MessageDecoder {
             (Format::Sbe, MessageKind::Binary) => self.decode_sbe(message.payload, instrument, trades),
             (Format::Json, MessageKind::Binary) => Err(ClientError::Unasked("a binary message")),
             (Format::Sbe, MessageKind::Text) => {
-                // Whatever is not market data is JSON here too, and only the shutdown comes unasked.
+                // Whatever is not market data is JSON here too.
                 match self.decode_json(message.payload, instrument, trades)? {
-                    Content::ServerShutdown => Ok(Content::ServerShutdown),
+                    content @ (Content::ServerShutdown | Content::Heartbeat(_) | Content::Reply) => {
+                        Ok(content)
+                    }
                     _ => Err(ClientError::Unasked("market data in JSON")),
                 }
             }
@@ -91,6 +100,9 @@ impl MessageDecoder {
         instrument: &Instrument,
         trades: &mut impl Extend<Trade>,
     ) -> Result<Content, ClientError> {
+        if let Some(content) = decode_aside(payload) {
+            return Ok(content);
+        }
         let decoded = match self.json.decode(payload, &mut |_| instrument.exponents()) {
             Err(JsonError::UnknownKind(kind)) if *kind == *KIND_SERVER_SHUTDOWN => {
                 return Ok(Content::ServerShutdown);
@@ -105,7 +117,11 @@ impl MessageDecoder {
                 trades.extend([trade]);
                 Content::Trades
             }
-            MarketEvent::Snapshot(_) => return Err(ClientError::Unasked("a partial depth")),
+            // A whole book names its symbol; the top of one has its stream's name at most.
+            MarketEvent::Snapshot(_) if symbol.is_none() => {
+                return Err(ClientError::Unasked("a partial depth"));
+            }
+            MarketEvent::Snapshot(snapshot) => Content::Snapshot(snapshot),
         };
         check_symbol(symbol.as_str(), instrument)?;
         Ok(content)
@@ -151,9 +167,33 @@ impl MessageDecoder {
                 }
                 Ok(Content::Trades)
             }
-            SbeMessage::DepthSnapshot(_) => Err(ClientError::Unasked("a partial depth")),
+            SbeMessage::DepthSnapshot(event) => {
+                let mut snapshot = BookSnapshot {
+                    last_id: event.last_id(),
+                    ..BookSnapshot::default()
+                };
+                rescale.levels(event.bids(), &mut snapshot.bids)?;
+                rescale.levels(event.asks(), &mut snapshot.asks)?;
+                Ok(Content::Snapshot(snapshot))
+            }
         }
     }
+}
+
+/// Reads what is no market data: a heartbeat or a reply. `None` for all else, also for one that cannot be read.
+fn decode_aside(payload: &[u8]) -> Option<Content> {
+    if payload.starts_with(b"{\"e\":\"heartbeat\"") {
+        let Heartbeat { n } = serde_json::from_slice(payload).ok()?;
+        return Some(Content::Heartbeat(n));
+    }
+    payload.starts_with(b"{\"result\":").then_some(Content::Reply)
+}
+
+/// What is used of a heartbeat.
+#[derive(Deserialize)]
+struct Heartbeat {
+    /// It counts on by one with each.
+    n: u64,
 }
 
 fn check_symbol(symbol: &str, instrument: &Instrument) -> Result<(), ClientError> {

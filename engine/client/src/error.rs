@@ -65,6 +65,14 @@ pub enum ClientError {
         /// Its explanation; may be empty.
         reason: Box<str>,
     },
+    /// The server closed the WebSocket because this subscriber did not keep up with what it subscribed to: a Close 1008
+    /// whose reason says "slow consumer". Read more often, subscribe to less, or to a slower cadence. One that does not even
+    /// read its Close in time is reset by the server and cannot tell it from any other [`ClientError::Broken`] connection.
+    #[error("evicted as a slow consumer: {}", without_slow_consumer(reason))]
+    Evicted {
+        /// The server's reason, whole.
+        reason: Box<str>,
+    },
     /// The server broke the WebSocket protocol.
     #[error("the server does not speak WebSocket as RFC 6455 has it: {0}")]
     WebSocket(#[from] WsError),
@@ -146,7 +154,28 @@ pub enum Staleness {
     },
 }
 
+/// What a server's reason begins with when it closes a subscriber that does not keep up (this engine's
+/// `reactor/connections/lag.rs`; other servers close without such a word).
+const SLOW_CONSUMER: &str = "slow consumer";
+
+/// What a reason says beside that.
+fn without_slow_consumer(reason: &str) -> &str {
+    let detail = reason.strip_prefix(SLOW_CONSUMER).unwrap_or(reason);
+    detail.trim_start_matches([':', ' '])
+}
+
 impl ClientError {
+    /// What a server's Close means.
+    pub(crate) fn of_close(code: Option<u16>, reason: &str) -> ClientError {
+        let is_eviction = code == Some(CloseCode::POLICY_VIOLATION) && reason.starts_with(SLOW_CONSUMER);
+        let reason = reason.into();
+        if is_eviction {
+            ClientError::Evicted { reason }
+        } else {
+            ClientError::Closed { code, reason }
+        }
+    }
+
     /// Who has to do something about it.
     pub fn fault(&self) -> Fault {
         match self {
@@ -157,6 +186,7 @@ impl ClientError {
             | ClientError::Broken(_)
             | ClientError::Dropped
             | ClientError::Closed { .. }
+            | ClientError::Evicted { .. }
             | ClientError::WebSocket(_)
             | ClientError::Rest(_)
             | ClientError::Ended => Fault::Connection,
@@ -180,7 +210,8 @@ impl ClientError {
             | ClientError::Handshake { .. }
             | ClientError::Broken(_)
             | ClientError::Dropped
-            | ClientError::Closed { .. } => true,
+            | ClientError::Closed { .. }
+            | ClientError::Evicted { .. } => true,
             ClientError::Rest(error) => error.is_transient(),
             _ => false,
         }
@@ -240,11 +271,30 @@ mod tests {
             closed(None, ""),
             "the server closed the connection: no code given"
         );
+        let evicted = ClientError::of_close(Some(1008), "slow consumer: 70000 bytes behind");
+        assert_eq!(
+            evicted.to_string(),
+            "evicted as a slow consumer: 70000 bytes behind"
+        );
         let silent = Duration::from_millis(2_500);
         assert_eq!(
             ClientError::Stale(Staleness::Silent { silent }).to_string(),
             "stale market: no depth update for 2.5 s"
         );
+    }
+
+    #[test]
+    fn only_a_slow_consumers_close_is_an_eviction() {
+        let is_evicted = |code, reason| {
+            let error = ClientError::of_close(code, reason);
+            assert!(error.is_connection_lost() && error.fault() == Fault::Connection);
+            matches!(error, ClientError::Evicted { reason: kept } if *kept == *reason)
+        };
+        assert!(is_evicted(Some(1008), "slow consumer: 10.5 s behind"));
+        assert!(is_evicted(Some(1008), "slow consumer"));
+        assert!(!is_evicted(Some(1008), "more than 5 messages in a second"));
+        assert!(!is_evicted(Some(1001), "slow consumer: 10.5 s behind"));
+        assert!(!is_evicted(None, ""));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct BookKeeper {
     last_update: DepthUpdate,
     /// No update has come on this connection.
     before_first: bool,
+    /// The book is that of the last connection, and nothing has come that shows that this one continues it.
+    is_resuming: bool,
 }
 
 impl BookKeeper {
@@ -40,6 +42,7 @@ impl BookKeeper {
             sync: BookSync::new(WAITING_UPDATES_MAX),
             last_update: DepthUpdate::default(),
             before_first: true,
+            is_resuming: false,
         }
     }
 
@@ -47,6 +50,15 @@ impl BookKeeper {
     pub(crate) fn begin_connection(&mut self) {
         self.sync.reset();
         self.before_first = true;
+        self.is_resuming = false;
+    }
+
+    /// A new connection that is to go on where the book stands, in the same history. The first update decides; it is not in
+    /// step before.
+    pub(crate) fn resume(&mut self) {
+        self.begin_connection();
+        self.sync.on_snapshot(self.book.last_id());
+        self.is_resuming = true;
     }
 
     pub(crate) fn book(&self) -> &Book {
@@ -59,7 +71,12 @@ impl BookKeeper {
 
     /// Whether the book is in step.
     pub(crate) fn is_synced(&self) -> bool {
-        self.sync.is_synced()
+        self.sync.is_synced() && !self.is_resuming
+    }
+
+    /// Whether the book is to go on from the last connection, and nothing has come yet that says whether it does.
+    pub(crate) fn is_resuming(&self) -> bool {
+        self.is_resuming
     }
 
     /// Whether a snapshot is needed.
@@ -78,6 +95,7 @@ impl BookKeeper {
         let is_first = std::mem::replace(&mut self.before_first, false);
         match self.sync.on_update(update) {
             Ok(UpdateVerdict::Apply) => {
+                self.is_resuming = false;
                 std::mem::swap(update, &mut self.last_update);
                 self.apply_last(exponents)?;
                 Ok(Outcome::Applied)
@@ -85,8 +103,12 @@ impl BookKeeper {
             Ok(UpdateVerdict::Old) => Ok(Outcome::Old),
             // A full buffer lost its oldest; the snapshot that joins will only be a later one.
             Ok(UpdateVerdict::Buffered) | Err(SyncError::BufferFull { .. }) => Ok(Outcome::Waits),
-            // The snapshot was taken before the stream began: too old by the rules, and nothing is lost.
-            Err(SyncError::Gap { .. }) if is_first => Ok(Outcome::Waits),
+            // The snapshot was taken before the stream began: too old by the rules, and nothing is lost. Or the book was to
+            // be resumed, and the server does not tell what was missed: a snapshot has to, as if nobody had asked.
+            Err(SyncError::Gap { .. }) if is_first || self.is_resuming => {
+                self.is_resuming = false;
+                Ok(Outcome::Waits)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -101,24 +123,28 @@ impl BookKeeper {
         Ok(true)
     }
 
-    /// Puts a snapshot in the place of the book, where it joins the updates that wait; false when it is too old.
+    /// Puts a snapshot in the place of the book, where the verdict says so: where it joins the updates that wait, and is
+    /// newer than a book that is in step. It ends the wait for an update that resumes the book.
     pub(crate) fn on_snapshot(
         &mut self,
         snapshot: &BookSnapshot,
         exponents: Exponents,
-    ) -> Result<bool, ClientError> {
-        match self.sync.on_snapshot(snapshot.last_id) {
-            SnapshotVerdict::FetchAgain => Ok(false),
-            SnapshotVerdict::Ignored => Ok(true),
+    ) -> Result<SnapshotVerdict, ClientError> {
+        if std::mem::take(&mut self.is_resuming) {
+            self.sync.reset();
+        }
+        let verdict = self.sync.on_snapshot(snapshot.last_id);
+        match verdict {
+            SnapshotVerdict::FetchAgain | SnapshotVerdict::Ignored => {}
             SnapshotVerdict::Load => {
                 if let Err(error) = self.book.load(snapshot) {
                     self.sync.reset();
                     return Err(error.into());
                 }
                 self.check_uncrossed(exponents)?;
-                Ok(true)
             }
         }
+        Ok(verdict)
     }
 
     fn apply_last(&mut self, exponents: Exponents) -> Result<(), ClientError> {
@@ -180,6 +206,68 @@ mod tests {
         keeper.on_update(&mut update, PLACES)
     }
 
+    fn loads(keeper: &mut BookKeeper, snapshot: &BookSnapshot) -> bool {
+        keeper.on_snapshot(snapshot, PLACES).unwrap() == SnapshotVerdict::Load
+    }
+
+    /// A keeper whose book stands at 20, on a new connection that is to go on there.
+    fn resuming() -> BookKeeper {
+        let mut keeper = BookKeeper::new();
+        assert!(loads(&mut keeper, &snapshot(19)));
+        let applied = outcome(&mut keeper, update(20, 20, 99, 103));
+        assert_eq!(applied.unwrap(), Outcome::Applied);
+        keeper.resume();
+        assert!(!keeper.is_synced() && !keeper.needs_snapshot() && keeper.is_resuming());
+        keeper
+    }
+
+    #[test]
+    fn a_book_goes_on_with_an_update_that_continues_it() {
+        let mut keeper = resuming();
+        // One that was known already decides nothing.
+        let old = outcome(&mut keeper, update(18, 20, 1, 200));
+        assert_eq!(old.unwrap(), Outcome::Old);
+        assert!(!keeper.is_synced());
+        let merged = outcome(&mut keeper, update(21, 90, 101, 102));
+        assert_eq!(merged.unwrap(), Outcome::Applied);
+        assert!(keeper.is_synced() && !keeper.is_resuming());
+        assert_eq!(keeper.book().last_id(), 90);
+        let levels = keeper.book().level_count(Side::Bid);
+        assert_eq!(levels, 3, "what it held before is there");
+        assert!(outcome(&mut keeper, update(92, 92, 101, 102)).is_err(), "a gap");
+    }
+
+    #[test]
+    fn a_book_that_is_not_continued_needs_a_snapshot_and_keeps_what_came() {
+        for known_before in [false, true] {
+            let mut keeper = resuming();
+            if known_before {
+                outcome(&mut keeper, update(18, 20, 1, 200)).unwrap();
+            }
+            let waits = outcome(&mut keeper, update(22, 25, 101, 102));
+            assert_eq!(waits.unwrap(), Outcome::Waits, "no fault of anybody");
+            assert!(keeper.needs_snapshot() && !keeper.is_resuming());
+            assert!(loads(&mut keeper, &snapshot(23)));
+            assert!(keeper.apply_waiting(PLACES).unwrap());
+            assert!(keeper.is_synced());
+            assert_eq!(keeper.book().last_id(), 25);
+        }
+    }
+
+    #[test]
+    fn any_snapshot_takes_the_place_of_a_book_that_waits_to_go_on() {
+        // Also an older one: the server is the judge of its history.
+        for last_id in [5, 20, 70] {
+            let mut keeper = resuming();
+            assert!(loads(&mut keeper, &snapshot(last_id)));
+            assert!(keeper.is_synced());
+            assert_eq!(keeper.book().last_id(), last_id);
+            assert_eq!(keeper.book().level_count(Side::Bid), 1);
+            let next = outcome(&mut keeper, update(last_id + 1, 90, 101, 102));
+            assert_eq!(next.unwrap(), Outcome::Applied);
+        }
+    }
+
     #[test]
     fn joins_a_snapshot_in_the_middle() {
         let mut keeper = BookKeeper::new();
@@ -187,8 +275,8 @@ mod tests {
             let waits = outcome(&mut keeper, update(first_id, first_id + 9, 100, 102));
             assert_eq!(waits.unwrap(), Outcome::Waits);
         }
-        assert!(!keeper.on_snapshot(&snapshot(8), PLACES).unwrap(), "9 is missing");
-        assert!(keeper.on_snapshot(&snapshot(24), PLACES).unwrap());
+        assert!(!loads(&mut keeper, &snapshot(8)), "9 is missing");
+        assert!(loads(&mut keeper, &snapshot(24)));
         assert!(!keeper.is_synced());
         let mut applied = Vec::new();
         while keeper.apply_waiting(PLACES).unwrap() {
@@ -211,13 +299,13 @@ mod tests {
     #[test]
     fn a_snapshot_from_before_the_stream_is_no_gap() {
         let mut keeper = BookKeeper::new();
-        assert!(keeper.on_snapshot(&snapshot(5), PLACES).unwrap());
+        assert!(loads(&mut keeper, &snapshot(5)));
         assert_eq!(
             outcome(&mut keeper, update(10, 19, 100, 102)).unwrap(),
             Outcome::Waits
         );
         assert!(keeper.needs_snapshot());
-        assert!(keeper.on_snapshot(&snapshot(12), PLACES).unwrap());
+        assert!(loads(&mut keeper, &snapshot(12)));
         assert!(keeper.apply_waiting(PLACES).unwrap());
         assert!(keeper.is_synced());
     }
@@ -229,7 +317,7 @@ mod tests {
             outcome(&mut keeper, update(1, 5, 100, 102)).unwrap(),
             Outcome::Waits
         );
-        assert!(keeper.on_snapshot(&snapshot(5), PLACES).unwrap());
+        assert!(loads(&mut keeper, &snapshot(5)));
         assert!(!keeper.apply_waiting(PLACES).unwrap());
         let gap = outcome(&mut keeper, update(7, 9, 100, 102)).unwrap_err();
         assert_eq!(
@@ -249,7 +337,7 @@ mod tests {
                 Outcome::Waits
             );
         }
-        assert!(keeper.on_snapshot(&snapshot(12), PLACES).unwrap());
+        assert!(loads(&mut keeper, &snapshot(12)));
         assert!(keeper.apply_waiting(PLACES).unwrap());
         let gap = keeper.apply_waiting(PLACES).unwrap_err();
         assert!(gap.to_string().contains("update 25 to 29"), "{gap}");
@@ -290,7 +378,7 @@ mod tests {
         /// Whatever comes in whatever order: in step means at the end of the last update applied, and never crossed.
         #[test]
         fn any_order_of_calls_keeps_the_book_honest(
-            calls in proptest::collection::vec((0..4u8, 0..30u64, 0..5u64, 95..105i64, 95..105i64), 0..60)
+            calls in proptest::collection::vec((0..5u8, 0..30u64, 0..5u64, 95..105i64, 95..105i64), 0..60)
         ) {
             let mut keeper = BookKeeper::new();
             for (call, id, length, bid, ask) in calls {
@@ -299,6 +387,13 @@ mod tests {
                     0 => keeper.begin_connection(),
                     1 => { let _ = keeper.on_snapshot(&snapshot(id), PLACES); }
                     2 => { let _ = keeper.apply_waiting(PLACES); }
+                    3 => {
+                        // As a subscriber does: only a book that was in step goes on.
+                        if before.is_some() {
+                            keeper.resume();
+                            prop_assert!(!keeper.is_synced());
+                        }
+                    }
                     _ => {
                         let outcome = outcome(&mut keeper, update(id, id + length, bid, ask));
                         if let (Some(before), Ok(Outcome::Applied)) = (before, outcome) {

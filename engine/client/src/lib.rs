@@ -1,7 +1,7 @@
 //! Floor 2 of depthcast: a subscriber in Rust, over blocking sockets in the caller's thread.
 //!
 //! [`Subscriber`] connects, keeps a book in step with the stream by the exchange's rules, checks every update, reconnects
-//! with backoff and jitter, and tells what happens as [`Event`]s:
+//! with backoff and jitter (resuming the book where the server can), and tells what happens as [`Event`]s:
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -38,12 +38,13 @@ mod keeper;
 pub mod latency;
 pub mod options;
 pub mod rest;
+mod resume;
 pub mod subscriber;
 pub mod tap;
 pub mod url;
 
 pub use error::{ClientError, Fault, Staleness};
-pub use event::{Counters, Event, Update};
+pub use event::{BookOrigin, Counters, Event, Update};
 pub use options::{SubscriberOptions, Timing};
 pub use subscriber::Subscriber;
 pub use url::Url;

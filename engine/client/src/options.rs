@@ -6,7 +6,11 @@ use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 use depthcast_wire::target::Format;
 
 use crate::rest::SNAPSHOT_LIMIT_MAX;
+use crate::resume::ResumePoint;
 use crate::url::Url;
+
+/// The server's own numbered heartbeats, once a second.
+pub(crate) const HEARTBEAT_STREAM: &str = "!heartbeat";
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
@@ -82,8 +86,8 @@ impl SubscriberOptions {
         }
     }
 
-    /// The request target that subscribes to everything asked for.
-    pub(crate) fn target(&self) -> String {
+    /// The request target that subscribes to everything asked for, and goes on at `resume` where there is such a point.
+    pub(crate) fn target(&self, resume: Option<ResumePoint>) -> String {
         let best_bid_ask = match self.format {
             Format::Json => StreamKind::BookTicker,
             Format::Sbe => StreamKind::BestBidAsk,
@@ -110,9 +114,17 @@ impl SubscriberOptions {
             path.push_str(&symbol.to_ascii_lowercase());
             path.push_str(stream);
         }
-        if self.format == Format::Json {
-            // Milliseconds would hide what a nearby server's latency is.
-            path.push_str("?timeUnit=MICROSECOND");
+        if resume.is_some() {
+            // A server that numbers its history has them; the first connection asks once it knows.
+            path.push('/');
+            path.push_str(HEARTBEAT_STREAM);
+        }
+        // Milliseconds would hide what a nearby server's latency is.
+        let time_unit = (self.format == Format::Json).then(|| "timeUnit=MICROSECOND".to_owned());
+        let resume = resume.map(|point| point.query(self.symbol));
+        for (parameter, mark) in time_unit.into_iter().chain(resume).zip(['?', '&']) {
+            path.push(mark);
+            path.push_str(&parameter);
         }
         self.url.target(&path)
     }
@@ -140,24 +152,38 @@ mod tests {
         let symbol = SymbolName::new("BtcUsdt").unwrap();
         let mut options = SubscriberOptions::new("ws://h:1/base".parse().unwrap(), symbol);
         assert_eq!(
-            options.target(),
+            options.target(None),
             "/base/ws/btcusdt@depth@100ms?timeUnit=MICROSECOND"
         );
         options.best_bid_ask = true;
         options.trades = true;
         options.cadence = Some(Cadence::Ms1000);
         assert_eq!(
-            options.target(),
+            options.target(None),
             "/base/ws/btcusdt@depth@1000ms/btcusdt@bookTicker/btcusdt@trade?timeUnit=MICROSECOND"
         );
         options.format = Format::Sbe;
         options.cadence = None;
         assert_eq!(
-            options.target(),
+            options.target(None),
             "/base/sbe/ws/btcusdt@depth/btcusdt@bestBidAsk/btcusdt@trade"
         );
         assert_eq!(options.depth_cadence(), Cadence::Ms20);
+        let point = ResumePoint {
+            epoch: 7,
+            last_id: 50,
+        };
+        options.trades = false;
+        options.best_bid_ask = false;
+        assert_eq!(
+            options.target(Some(point)),
+            "/base/sbe/ws/btcusdt@depth/!heartbeat?resume=btcusdt:50&epoch=7"
+        );
         options.format = Format::Json;
+        assert_eq!(
+            options.target(Some(point)),
+            "/base/ws/btcusdt@depth@100ms/!heartbeat?timeUnit=MICROSECOND&resume=btcusdt:50&epoch=7"
+        );
         assert_eq!(options.depth_cadence(), Cadence::Ms100);
         options.cadence = Some(Cadence::Ms0);
         assert_eq!(options.depth_cadence(), Cadence::Ms0);

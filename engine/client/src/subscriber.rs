@@ -1,24 +1,30 @@
 //! The subscriber: a connection when there is one, a book in step with it when possible, and the way back to both.
 
+mod link;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use depthcast_market::book::Book;
-use depthcast_market::event::{DepthUpdate, Trade};
+use depthcast_market::event::{BookSnapshot, DepthUpdate, Trade};
 use depthcast_market::instrument::Instrument;
+use depthcast_market::sync::SnapshotVerdict;
 use depthcast_wire::ws::CloseCode;
 
 use crate::backoff::Backoff;
-use crate::connection::{Connection, unix_time_us};
+use crate::connection::unix_time_us;
 use crate::decode::{Content, MessageDecoder};
-use crate::error::{ClientError, Fault, Staleness};
-use crate::event::{Counters, Event, Update};
+use crate::error::{ClientError, Staleness};
+use crate::event::{BookOrigin, Counters, Event, Update};
 use crate::fetch::{Fetch, Need, Refusal};
 use crate::keeper::{BookKeeper, Outcome};
 use crate::latency::LatencyMeter;
 use crate::options::SubscriberOptions;
 use crate::rest::{Answer, Rest};
-use crate::tap::{Received, Tap};
+use crate::resume::ResumePoint;
+use crate::tap::{self, Received, Tap};
+
+use self::link::{Link, open};
 
 /// How long a caller must have been away for the socket to count as unread: longer than it takes to print a line, and
 /// short against the latencies that it would falsify by more.
@@ -49,28 +55,26 @@ pub struct Subscriber {
     answered_at: Instant,
     /// That the book is in step has been told.
     synced_told: bool,
-    /// Snapshots it took to come into step.
-    snapshots: u32,
+    /// Where the book comes from, or will when it comes into step.
+    origin: BookOrigin,
+    /// Where this connection is to go on until its book has come into step, or the next one while there is none.
+    resume: Option<ResumePoint>,
+    /// This connection was asked to go on from an earlier one: the server may send a whole book instead.
+    may_send_book: bool,
     backoff: Backoff,
     counters: Counters,
     latency: LatencyMeter,
     tap: Option<Tap>,
     /// No depth update has come on this connection.
     before_first_update: bool,
-}
-
-enum Link {
-    Up(Box<Connection>),
-    /// Lost; the next try is due then.
-    Down(Instant),
-    /// Lost for good.
-    Ended,
+    /// The number of this connection's last heartbeat.
+    heartbeat: Option<u64>,
 }
 
 impl Subscriber {
     /// Connects once. The first [`Subscriber::next`] then begins to synchronise.
     pub fn connect(options: SubscriberOptions) -> Result<Subscriber, ClientError> {
-        let connection = open(&options)?;
+        let connection = open(&options, None)?;
         let timing = &options.timing;
         let mut subscriber = Subscriber {
             rest: Rest::new(
@@ -88,12 +92,15 @@ impl Subscriber {
             caught_up: false,
             answered_at: Instant::now(),
             synced_told: false,
-            snapshots: 0,
+            origin: BookOrigin::Fetched { snapshots: 0 },
+            resume: None,
+            may_send_book: false,
             backoff: Backoff::new(timing.reconnect_delay_base, timing.reconnect_delay_cap),
             counters: Counters::default(),
             latency: LatencyMeter::new(),
             tap: None,
             before_first_update: true,
+            heartbeat: None,
             options,
         };
         subscriber.begin_connection(connection);
@@ -161,17 +168,6 @@ impl Subscriber {
         }
     }
 
-    fn begin_connection(&mut self, connection: Connection) {
-        let now = Instant::now();
-        self.link = Link::Up(Box::new(connection));
-        self.keeper.begin_connection();
-        self.before_first_update = true;
-        self.latency.on_reconnect();
-        self.fetch = Some(Fetch::for_connection(now));
-        self.last_progress = now;
-        self.synced_told = false;
-    }
-
     fn next_until(&mut self, deadline: Instant) -> Result<Option<Event>, ClientError> {
         loop {
             match self.advance(deadline) {
@@ -223,18 +219,8 @@ impl Subscriber {
             self.backoff.reset();
             return Ok(Some(Event::Synced {
                 last_id: self.keeper.book().last_id(),
-                snapshots: self.snapshots,
+                origin: self.origin,
             }));
-        }
-        Ok(None)
-    }
-
-    fn advance_down(&mut self, due: Instant, deadline: Instant) -> Result<Option<Event>, ClientError> {
-        let wake = due.min(deadline);
-        std::thread::sleep(wake.saturating_duration_since(Instant::now()));
-        if due <= deadline {
-            let connection = open(&self.options)?;
-            self.begin_connection(connection);
         }
         Ok(None)
     }
@@ -253,13 +239,12 @@ impl Subscriber {
                     let snapshot = self.decoder.decode_snapshot(&mut body, instrument);
                     let snapshot = snapshot.map_err(|error| self.rest.bad_snapshot(&error))?;
                     if let Some(tap) = &mut self.tap {
-                        tap(unix_time_us(), instrument, Received::Snapshot(&snapshot));
+                        let snapshot = &snapshot;
+                        let epoch = self.link.epoch();
+                        tap(unix_time_us(), instrument, Received::Snapshot { snapshot, epoch });
                     }
-                    let is_resync = self.keeper.book().is_loaded();
-                    if self.keeper.on_snapshot(&snapshot, instrument.exponents())? {
-                        self.counters.resyncs += u64::from(is_resync);
-                        self.snapshots = fetch.snapshots();
-                        self.fetch = None;
+                    let snapshots = fetch.snapshots();
+                    if self.take_snapshot(&snapshot, BookOrigin::Fetched { snapshots })? {
                         return Ok(());
                     }
                     let snapshot_id = snapshot.last_id;
@@ -270,6 +255,14 @@ impl Subscriber {
             },
             (Need::Instrument, _) | (Need::Snapshot, None) => match self.rest.instrument()? {
                 Answer::Given(instrument) => {
+                    if self
+                        .instrument
+                        .as_ref()
+                        .is_some_and(|before| *before != instrument)
+                    {
+                        // Its mantissas mean something else now.
+                        self.keeper.begin_connection();
+                    }
                     self.instrument = Some(instrument);
                     fetch.on_instrument(Instant::now(), timing);
                     return Ok(());
@@ -278,7 +271,30 @@ impl Subscriber {
                 Answer::TooMany(error) => Refusal::TooMany(error),
             },
         };
-        fetch.on_refusal(Instant::now(), refusal, timing)
+        match &mut self.fetch {
+            Some(fetch) => fetch.on_refusal(Instant::now(), refusal, &self.options.timing),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the book anew where the snapshot joins the stream; false where it is too old.
+    fn take_snapshot(&mut self, snapshot: &BookSnapshot, origin: BookOrigin) -> Result<bool, ClientError> {
+        let Some(instrument) = &self.instrument else {
+            return Ok(false);
+        };
+        let is_resync = self.keeper.book().is_loaded();
+        match self.keeper.on_snapshot(snapshot, instrument.exponents())? {
+            SnapshotVerdict::FetchAgain => return Ok(false),
+            SnapshotVerdict::Ignored => {}
+            SnapshotVerdict::Load => {
+                self.counters.resyncs += u64::from(is_resync);
+                self.origin = origin;
+                self.synced_told = false;
+            }
+        }
+        self.fetch = None;
+        self.resume = None;
+        Ok(true)
     }
 
     /// Waits for a message, and takes it in.
@@ -306,7 +322,7 @@ impl Subscriber {
         let content = self.decoder.decode(&mut message, instrument, &mut self.trades)?;
         if let Some(tap) = &mut self.tap {
             let is_first_update = self.before_first_update;
-            show(
+            tap::show(
                 tap,
                 received_us,
                 instrument,
@@ -325,6 +341,14 @@ impl Subscriber {
                 self.counters.trades += self.trades.len() as u64;
                 Ok(None)
             }
+            Content::Snapshot(snapshot) if self.may_send_book => {
+                // One that does not reach the updates that wait is of no use: those have asked for another over REST.
+                self.take_snapshot(&snapshot, BookOrigin::Streamed)?;
+                Ok(None)
+            }
+            Content::Snapshot(_) => Err(ClientError::Unasked("a book")),
+            Content::Heartbeat(number) => Ok(self.on_heartbeat(number)),
+            Content::Reply => Ok(None),
             Content::ServerShutdown => Ok(Some(Event::ServerShutdown)),
         }
     }
@@ -335,6 +359,7 @@ impl Subscriber {
         };
         self.counters.depth_updates += 1;
         self.before_first_update = false;
+        let was_resuming = self.keeper.is_resuming();
         let outcome = self.keeper.on_update(&mut update, instrument.exponents());
         self.decoder.recycle(update);
         let now = Instant::now();
@@ -342,7 +367,10 @@ impl Subscriber {
             Outcome::Applied => {
                 self.last_progress = now;
                 let event = self.update_event(Some(received_us));
-                if self.caught_up {
+                if was_resuming {
+                    // It is as old as the connection took to be made, whatever its server's latency.
+                    self.on_resumed();
+                } else if self.caught_up {
                     self.latency.record(event.event_time_us, received_us);
                 }
                 Ok(Some(Event::Update(event)))
@@ -364,6 +392,24 @@ impl Subscriber {
         }
     }
 
+    /// Tells of heartbeats that are missing: the server leaves out none but with all else that was not read in time.
+    fn on_heartbeat(&mut self, number: u64) -> Option<Event> {
+        let before = self.heartbeat.replace(number)?;
+        let heartbeats = number.checked_sub(before + 1).filter(|missing| *missing > 0)?;
+        self.counters.conflated += 1;
+        Some(Event::Conflated { heartbeats })
+    }
+
+    /// The first update of this connection has continued the book of the last one.
+    fn on_resumed(&mut self) {
+        if let Some(point) = self.resume.take() {
+            let after_id = point.last_id;
+            self.origin = BookOrigin::Resumed { after_id };
+        }
+        self.counters.resumed += 1;
+        self.fetch = None;
+    }
+
     fn update_event(&self, received_us: Option<i64>) -> Update {
         let update = self.keeper.last_update();
         Update {
@@ -381,78 +427,4 @@ impl Subscriber {
             connection.note_absence();
         }
     }
-
-    /// Puts the state in order after an error; a lost connection that will be made anew is an event.
-    fn recover(&mut self, error: ClientError) -> Result<Event, ClientError> {
-        match &error {
-            ClientError::Gap(_) | ClientError::Crossed { .. } => {
-                self.counters.gaps += u64::from(matches!(error, ClientError::Gap(_)));
-                self.synced_told = false;
-                self.fetch = Some(Fetch::for_resync(Instant::now()));
-                return Err(error);
-            }
-            ClientError::Stale(Staleness::NotReady { .. } | Staleness::SnapshotTooOld { .. })
-            | ClientError::Ended => return Err(error),
-            _ => {}
-        }
-        let was_up = self.hang_up(&error);
-        if !self.options.reconnect || error.fault() == Fault::Request {
-            self.link = Link::Ended;
-            return Err(error);
-        }
-        let delay = self.backoff.next_delay();
-        self.link = Link::Down(Instant::now() + delay);
-        self.counters.reconnects += u64::from(was_up);
-        if error.is_connection_lost() {
-            Ok(Event::Reconnecting { reason: error, delay })
-        } else {
-            Err(error)
-        }
-    }
-
-    /// Drops the connection, if there is one, with the Close that the error asks for.
-    fn hang_up(&mut self, error: &ClientError) -> bool {
-        self.keeper.begin_connection();
-        match std::mem::replace(&mut self.link, Link::Ended) {
-            Link::Up(connection) => {
-                if !error.is_connection_lost() {
-                    connection.close(error.close_code(), &error.to_string());
-                }
-                true
-            }
-            Link::Down(_) | Link::Ended => false,
-        }
-    }
-}
-
-/// Shows a message to the tap; `trades` are those of this message.
-fn show(
-    tap: &mut Tap,
-    received_us: i64,
-    instrument: &Instrument,
-    content: &Content,
-    trades: &VecDeque<Trade>,
-    (is_first_of_connection, epoch): (bool, Option<u64>),
-) {
-    match content {
-        Content::Depth(update) => {
-            let received = Received::Depth {
-                update,
-                is_first_of_connection,
-                epoch,
-            };
-            tap(received_us, instrument, received);
-        }
-        Content::BestBidAsk(best) => tap(received_us, instrument, Received::BestBidAsk(best)),
-        Content::Trades => {
-            for trade in trades {
-                tap(received_us, instrument, Received::Trade(trade));
-            }
-        }
-        Content::ServerShutdown => {}
-    }
-}
-
-fn open(options: &SubscriberOptions) -> Result<Connection, ClientError> {
-    Connection::open(&options.url, &options.target(), options.timing.connect_max)
 }

@@ -126,6 +126,38 @@ fn microseconds_are_written_and_read_as_they_are() {
 }
 
 #[test]
+fn a_whole_book_of_this_engine_names_its_symbol() {
+    let MarketEvent::Snapshot(snapshot) = vectors().remove(1).0 else {
+        panic!("a snapshot");
+    };
+    let instrument = instrument(Exponents { price: -3, qty: -8 });
+    let mut written = Vec::new();
+    encode::depth_snapshot(
+        &mut written,
+        &instrument,
+        TimeUnit::Millisecond,
+        5_000,
+        7,
+        &snapshot,
+    );
+    let decoded = Decoder::default()
+        .decode(&mut written, &mut |symbol| {
+            assert_eq!(symbol, "BNBBTC");
+            instrument.exponents()
+        })
+        .unwrap();
+    assert_eq!(decoded.symbol.as_str(), "BNBBTC");
+    assert_eq!(decoded.event, MarketEvent::Snapshot(snapshot));
+    // Without a name it is nobody's.
+    let mut nameless = br#"{"e":"depthSnapshot","E":5,"lastUpdateId":1,"bids":[],"asks":[]}"#.to_vec();
+    let error = Decoder::default().decode(&mut nameless, &mut |_| instrument.exponents());
+    assert!(
+        matches!(error, Err(JsonError::Missing { key: "s", .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_combined_frame_names_its_stream() {
     let payload = br#"{"lastUpdateId":160,"bids":[["0.024","10.0"]],"asks":[]}"#;
     let mut frame = Vec::new();

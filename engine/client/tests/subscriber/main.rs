@@ -1,14 +1,16 @@
 //! The subscriber against a scripted server on loopback, in both formats.
 
+mod conflation;
 mod faults;
 mod reconnect;
+mod resume;
 mod server;
 mod sync;
 mod tap;
 
 use std::time::{Duration, Instant};
 
-use depthcast_client::{ClientError, Event, Subscriber};
+use depthcast_client::{BookOrigin, ClientError, Event, Subscriber};
 
 /// No test waits longer for an event.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,10 +31,14 @@ fn until<T>(
     panic!("nothing of the kind within {PATIENCE:?}")
 }
 
-/// The id the book comes into step at, and the snapshots that it took.
+/// The id the book comes into step at, and the snapshots over REST that it took.
 fn until_synced(subscriber: &mut Subscriber) -> Result<(u64, u32), ClientError> {
     until(subscriber, |_, event| match event {
-        Event::Synced { last_id, snapshots } => Some((last_id, snapshots)),
+        Event::Synced {
+            last_id,
+            origin: BookOrigin::Fetched { snapshots },
+        } => Some((last_id, snapshots)),
+        Event::Synced { origin, .. } => panic!("{origin:?} without a snapshot over REST"),
         _ => None,
     })
 }

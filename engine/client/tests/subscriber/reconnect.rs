@@ -35,6 +35,27 @@ fn a_close_is_told_with_code_and_reason() {
 }
 
 #[test]
+fn an_eviction_is_told_apart_and_counted() {
+    let reason = "slow consumer: 70000 bytes behind";
+    let server = Server::start(&[Depth::Book(12)], vec![closing(1008, reason)]);
+    let mut options = server.options(Format::Sbe);
+    options.reconnect = true;
+    let mut subscriber = Subscriber::connect(options).unwrap();
+    let error = until(&mut subscriber, |_, event| match event {
+        Event::Reconnecting { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "evicted as a slow consumer: 70000 bytes behind"
+    );
+    assert!(matches!(error, ClientError::Evicted { reason: kept } if *kept == *reason));
+    let counters = subscriber.counters();
+    assert_eq!((counters.evicted, counters.reconnects), (1, 1));
+}
+
+#[test]
 fn after_a_reconnect_the_book_is_built_anew() {
     for format in [Format::Json, Format::Sbe] {
         let again = script(|peer| {

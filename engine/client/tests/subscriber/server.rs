@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -21,10 +21,26 @@ use depthcast_wire::{json, sbe};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one WebSocket connection sees.
-pub(crate) type Script = Box<dyn FnOnce(&mut Peer) + Send>;
+pub(crate) struct Script {
+    /// The number of the history that the upgrade's answer names, if any.
+    epoch: Option<u64>,
+    steps: Box<dyn FnOnce(&mut Peer) + Send>,
+}
 
+/// As the exchange itself would, without a numbered history.
 pub(crate) fn script(steps: impl FnOnce(&mut Peer) + Send + 'static) -> Script {
-    Box::new(steps)
+    Script {
+        epoch: None,
+        steps: Box::new(steps),
+    }
+}
+
+/// In the history of that number.
+pub(crate) fn in_epoch(epoch: u64, steps: impl FnOnce(&mut Peer) + Send + 'static) -> Script {
+    Script {
+        epoch: Some(epoch),
+        ..script(steps)
+    }
 }
 
 /// An answer of the depth request.
@@ -157,9 +173,13 @@ fn serve(mut stream: TcpStream, shared: &Arc<(Mutex<Shared>, Condvar)>) {
             None => write_error(&mut answer, 503, "Service Unavailable", &[], "full"),
             Some(script) => {
                 drop(state);
-                write_switching_protocols(&mut answer, &accept_key, &[]);
+                let epoch = script.epoch.map(|epoch| epoch.to_string());
+                let header = epoch.as_deref().map(|epoch| ("Depthcast-Epoch", epoch));
+                write_switching_protocols(&mut answer, &accept_key, header.as_slice());
                 stream.write_all(&answer).expect("an upgrade");
-                script(&mut Peer::new(stream, shared.clone(), &target));
+                let mut peer = Peer::new(stream, shared.clone(), &target);
+                (script.steps)(&mut peer);
+                peer.hang_up();
                 return;
             }
         }
@@ -203,6 +223,8 @@ pub(crate) struct Peer {
     shared: Arc<(Mutex<Shared>, Condvar)>,
     format: Format,
     reader: MessageReader,
+    /// Control requests that were answered.
+    requests: usize,
 }
 
 impl Peer {
@@ -215,7 +237,20 @@ impl Peer {
             shared,
             format: asked.format,
             reader: MessageReader::new(Role::Server, 1024),
+            requests: 0,
         }
+    }
+
+    /// Ends the connection without a Close. A socket that is dropped with unread requests in it is reset, and a reset may
+    /// overtake what was sent.
+    fn hang_up(mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.read_to_end(&mut Vec::new());
+    }
+
+    /// How many control requests it has answered while it looked for what comes next.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
     }
 
     /// Waits until the depth request has been answered `count` times in all.
@@ -249,6 +284,30 @@ impl Peer {
             }
             Format::Sbe => {
                 sbe::encode::depth_diff(&mut payload, &instrument(), &update).expect("SBE");
+            }
+        }
+        self.market_data(&payload);
+    }
+
+    /// The whole book, of one level a side, as a server sends it that cannot resume; in hundredths.
+    pub(crate) fn whole_book(&mut self, epoch: u64, last_id: u64, bid: i64, ask: i64) {
+        let snapshot = BookSnapshot {
+            last_id,
+            bids: levels(bid),
+            asks: levels(ask),
+        };
+        let mut payload = Vec::new();
+        match self.format {
+            Format::Json => json::encode::depth_snapshot(
+                &mut payload,
+                &instrument(),
+                MICROSECOND,
+                now_us(),
+                epoch,
+                &snapshot,
+            ),
+            Format::Sbe => {
+                sbe::encode::depth_snapshot(&mut payload, &instrument(), now_us(), &snapshot).expect("SBE");
             }
         }
         self.market_data(&payload);
@@ -330,6 +389,11 @@ impl Peer {
                 .expect("a subscriber that keeps to the RFC")
             {
                 None => {}
+                Some(Incoming::Text(request)) => {
+                    assert!(request.contains("!heartbeat"), "{request}");
+                    self.requests += 1;
+                    self.frame(Opcode::Text, br#"{"result":null,"id":1}"#);
+                }
                 Some(Incoming::Pong(payload)) => return format!("pong {}", String::from_utf8_lossy(payload)),
                 Some(Incoming::Close(close)) => {
                     return format!("close {}", close.map_or(0, |close| close.code));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use depthcast_client::{ClientError, Event, Staleness, Subscriber};
+use depthcast_client::{BookOrigin, ClientError, Event, Staleness, Subscriber};
 use depthcast_market::event::Side;
 use depthcast_wire::target::Format;
 use depthcast_wire::ws::Opcode;
@@ -35,12 +35,12 @@ fn a_snapshot_in_the_middle_of_the_stream() {
                 ids.push((update.first_id, update.last_id));
                 None
             }
-            Event::Synced { last_id, snapshots } => Some((last_id, snapshots)),
+            Event::Synced { last_id, origin } => Some((last_id, origin)),
             other => panic!("{other:?}"),
         });
         // How many updates had come before the snapshot was answered is a matter of time; none may be missing.
-        let (last_id, snapshots) = synced.unwrap();
-        assert_eq!(snapshots, 1);
+        let (last_id, origin) = synced.unwrap();
+        assert_eq!(origin, BookOrigin::Fetched { snapshots: 1 });
         until(&mut subscriber, |_, event| match event {
             Event::Update(update) => {
                 ids.push((update.first_id, update.last_id));

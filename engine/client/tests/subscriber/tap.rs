@@ -24,7 +24,7 @@ fn text(received: Received<'_>) -> String {
         }
         Received::BestBidAsk(best) => format!("best {}", best.update_id),
         Received::Trade(trade) => format!("trade {}", trade.id),
-        Received::Snapshot(snapshot) => format!("snapshot {}", snapshot.last_id),
+        Received::Snapshot { snapshot, .. } => format!("snapshot {}", snapshot.last_id),
     }
 }
 

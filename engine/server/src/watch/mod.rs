@@ -50,7 +50,8 @@ const EXIT_INTERRUPTED: i32 = 128 + SIGINT;
 ///
 /// Subscribes to the symbol's depth, best bid/ask and trades, fetches the REST snapshot, and keeps the book in step by the
 /// exchange's rules. In a terminal the book stands there as a ladder (? shows the keys); anywhere else, or with --plain,
-/// lines are printed. A gap ends the lines; the ladder shows it and goes on. The summary at the end says how many events came, whether there was any gap, and how old the updates
+/// lines are printed. A gap ends the lines; the ladder shows it and goes on. After a lost connection it says whether the book
+/// was resumed where it stood or begun anew from a snapshot, and whether it was evicted as a slow consumer. The summary at the end says how many events came, whether there was any gap, and how old the updates
 /// were on arrival.
 ///
 /// Exit codes: 0 all was well; 1 a recording that cannot be written; 2 usage, or an unknown symbol; 3 no connection; 4 a gap, a crossed book or a stale market.

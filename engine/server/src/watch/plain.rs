@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use depthcast_client::{Event, Subscriber, Update};
 
-use super::text::{Best, Latency};
+use super::text::{Best, Latency, Origin};
 use super::{STALE_AFTER, WatchOptions};
 
 /// How often a line comes, without `--every-update`.
@@ -62,9 +62,9 @@ impl Plain {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         match event {
-            Event::Synced { last_id, snapshots } => {
-                let plural = if *snapshots == 1 { "" } else { "s" };
-                writeln!(out, "in step at id {last_id} after {snapshots} snapshot{plural}")
+            Event::Synced { last_id, origin } => {
+                let is_first = subscriber.counters().resyncs == 0;
+                writeln!(out, "in step at id {last_id}{}", Origin(*origin, is_first))
             }
             Event::Update(update) => {
                 self.updates += 1;
@@ -74,6 +74,10 @@ impl Plain {
                 }
                 Ok(())
             }
+            Event::Conflated { heartbeats } => writeln!(
+                out,
+                "conflated: not read in time, so the server told some {heartbeats} s in fewer events"
+            ),
             Event::ServerShutdown => writeln!(out, "the server announces its shutdown"),
             // Quotes and trades are counted; a lost connection is told on standard error.
             Event::BestBidAsk(_) | Event::Trade(_) | Event::Reconnecting { .. } => Ok(()),

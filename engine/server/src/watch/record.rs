@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <receive time, ns since 1970> {"stream":"btcusdt@depth@20ms","data":{…}}     also @bookTicker and @trade
-//! <receive time, ns since 1970> {"lastUpdateId":…,"bids":…,"asks":…}           a snapshot over REST
+//! <receive time, ns since 1970> {"lastUpdateId":…,"bids":…,"asks":…}           a whole book: REST's, or one that was sent
 //! ```
 //!
 //! Every event is written as a JSON stream of milliseconds would have given it, whatever format it came in: captures
@@ -238,21 +238,11 @@ impl Recording {
     }
 
     fn note(&mut self, received_us: i64, instrument: &Instrument, received: Received<'_>) {
-        if let Received::Depth {
-            update,
-            is_first_of_connection,
-            epoch,
-        } = received
-        {
-            let is_other_epoch = matches!((self.epoch, epoch), (Some(ours), Some(theirs)) if ours != theirs);
-            self.epoch = self.epoch.or(epoch);
-            if is_other_epoch || (is_first_of_connection && update.last_id < self.last_id) {
-                // A capture is one history: with ids that go back its replay would stand still.
-                self.recorded.ended_at_epoch = true;
-                self.close();
-                return;
-            }
-            self.last_id = self.last_id.max(update.last_id);
+        if self.is_of_another_history(received) {
+            // A capture is one history: with ids that go back its replay would stand still.
+            self.recorded.ended_at_epoch = true;
+            self.close();
+            return;
         }
         if self.sink.is_none() {
             return;
@@ -266,6 +256,27 @@ impl Recording {
             Ok(()) => self.recorded.lines += 1,
             Err(error) => self.fail(error),
         }
+    }
+
+    /// Whether the market has begun anew with this.
+    fn is_of_another_history(&mut self, received: Received<'_>) -> bool {
+        let (epoch, goes_back) = match received {
+            Received::Depth {
+                update,
+                is_first_of_connection,
+                epoch,
+            } => {
+                let goes_back = is_first_of_connection && update.last_id < self.last_id;
+                self.last_id = self.last_id.max(update.last_id);
+                (epoch, goes_back)
+            }
+            // An old snapshot of the same history is nothing new; a replay passes over it.
+            Received::Snapshot { epoch, .. } => (epoch, false),
+            Received::BestBidAsk(_) | Received::Trade(_) => return false,
+        };
+        let is_other_epoch = matches!((self.epoch, epoch), (Some(ours), Some(theirs)) if ours != theirs);
+        self.epoch = self.epoch.or(epoch);
+        is_other_epoch || goes_back
     }
 
     /// Puts the line of an event into `self.line`.
@@ -289,7 +300,7 @@ impl Recording {
                 encode::trade(payload, instrument, TimeUnit::Millisecond, trade);
                 (StreamKind::Trade, 1)
             }
-            Received::Snapshot(snapshot) => {
+            Received::Snapshot { snapshot, .. } => {
                 encode::partial_depth(line, instrument, snapshot);
                 let levels = snapshot.bids.len().max(snapshot.asks.len());
                 return self.check_size(time_start, levels);

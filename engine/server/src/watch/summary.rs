@@ -32,6 +32,9 @@ pub(super) fn print(subscriber: &Subscriber, watched: &Watched<'_>, out: &mut dy
         ("gaps", counters.gaps),
         ("resyncs", counters.resyncs),
         ("reconnects", counters.reconnects),
+        ("resumed", counters.resumed),
+        ("conflated", counters.conflated),
+        ("evicted", counters.evicted),
     ] {
         writeln!(out, "  {name:<15} {count:>9}")?;
     }

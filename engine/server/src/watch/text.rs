@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use depthcast_client::BookOrigin;
 use depthcast_market::book::Book;
 use depthcast_market::decimal::Decimal;
 use depthcast_market::event::{Level, Side};
@@ -66,6 +67,24 @@ impl fmt::Display for Best<'_> {
             write!(f, "  spread {}", InSteps { mantissa, step })?;
         }
         Ok(())
+    }
+}
+
+/// Where a book comes from that is in step: ` after 1 snapshot` for the first (true), ` after 1 new snapshot` for a later one,
+/// ` after a new snapshot from the server`, or `, resumed at id 17`.
+pub(super) struct Origin(pub(super) BookOrigin, pub(super) bool);
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Origin(BookOrigin::Fetched { snapshots }, is_first) => {
+                let new = if is_first { "" } else { "new " };
+                let plural = if snapshots == 1 { "" } else { "s" };
+                write!(f, " after {snapshots} {new}snapshot{plural}")
+            }
+            Origin(BookOrigin::Streamed, _) => f.write_str(" after a new snapshot from the server"),
+            Origin(BookOrigin::Resumed { after_id }, _) => write!(f, ", resumed at id {after_id}"),
+        }
     }
 }
 
@@ -136,6 +155,17 @@ mod tests {
         assert_eq!(in_steps(1200, 1000), "12");
         assert_eq!(in_steps(1250, 50), "12.5");
         assert_eq!(in_steps(1250, 100), "12.50");
+    }
+
+    #[test]
+    fn books_say_where_they_come_from() {
+        let fetched = |snapshots| BookOrigin::Fetched { snapshots };
+        assert_eq!(Origin(fetched(1), true).to_string(), " after 1 snapshot");
+        assert_eq!(Origin(fetched(2), false).to_string(), " after 2 new snapshots");
+        let streamed = Origin(BookOrigin::Streamed, false).to_string();
+        assert_eq!(streamed, " after a new snapshot from the server");
+        let resumed = BookOrigin::Resumed { after_id: 17 };
+        assert_eq!(Origin(resumed, false).to_string(), ", resumed at id 17");
     }
 
     #[test]

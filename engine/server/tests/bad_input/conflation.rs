@@ -6,6 +6,8 @@ use crate::common::raw::opcode::CLOSE;
 use crate::slow::{BusyMarket, EVENTS, GRACE, RECEIVE_BUFFER, ROOM};
 use crate::witness::depth_ids;
 use depthcast::config::Settings;
+use depthcast_client::{Event, Subscriber, SubscriberOptions};
+use depthcast_wire::stream::SymbolName;
 
 /// The id at which the market ends.
 const LAST_ID: u64 = 10 + 2 * EVENTS;
@@ -136,4 +138,75 @@ fn one_whose_streams_cannot_be_told_in_fewer_events_is_closed() {
     assert!(reason.ends_with("bytes behind"), "{reason}");
     assert_eq!(conflations(&market), 0);
     market.witness.assert_unharmed();
+}
+
+/// The client in Rust notices by the engine's heartbeats, and its book misses nothing.
+#[test]
+fn a_client_that_was_away_says_that_it_was_conflated() {
+    let market = BusyMarket::start_with(DEPTH, BUFFER, quick);
+    let url = format!("ws://{}", market.engine.address())
+        .parse()
+        .expect("a URL");
+    let symbol = SymbolName::new("btcusdt").expect("a symbol");
+    let mut subscriber = Subscriber::connect(SubscriberOptions::new(url, symbol)).expect("a connection");
+    let mut conflated = Vec::new();
+    let mut read_until = |done: &dyn Fn(&Subscriber, &[u64]) -> bool, patience: Duration| {
+        let until = Instant::now() + patience;
+        while !done(&subscriber, &conflated) {
+            assert!(Instant::now() < until, "{:?}", subscriber.counters());
+            let event = subscriber.next(Duration::from_millis(5)).expect("no gap");
+            if let Some(Event::Conflated { heartbeats }) = event {
+                conflated.push(heartbeats);
+            }
+        }
+    };
+    // Long enough for a heartbeat, and read in time.
+    let begun_at = Instant::now();
+    read_until(&|_, _| begun_at.elapsed() > Duration::from_millis(1200), 2 * ROOM);
+    std::thread::sleep(Duration::from_millis(2100));
+    read_until(&|_, conflated| !conflated.is_empty(), 4 * ROOM);
+    let is_over = |subscriber: &Subscriber, _: &[u64]| subscriber.book().last_id() == LAST_ID;
+    read_until(&is_over, 4 * ROOM);
+    assert!(
+        conflated.len() == 1 && (1..=3).contains(&conflated[0]),
+        "{conflated:?}"
+    );
+    let counters = subscriber.counters();
+    assert_eq!((counters.conflated, counters.gaps, counters.resyncs), (1, 0, 0));
+}
+
+/// The client knows the engine's word for it.
+#[test]
+fn a_client_that_was_evicted_says_so() {
+    let market = BusyMarket::start_with(DEPTH, BUFFER, |settings| {
+        settings.retention_bytes = Some(100_000);
+    });
+    let url = format!("ws://{}", market.engine.address())
+        .parse()
+        .expect("a URL");
+    let mut options = SubscriberOptions::new(url, SymbolName::new("btcusdt").expect("a symbol"));
+    // Trades cannot be told in fewer events.
+    options.trades = true;
+    let mut subscriber = Subscriber::connect(options).expect("a connection");
+    let until = Instant::now() + 2 * ROOM;
+    while !subscriber.is_synced() {
+        assert!(Instant::now() < until, "not in step");
+        subscriber.next(Duration::from_millis(5)).expect("no fault");
+    }
+    // Does not read at all, until it is closed; then its goodbye is there for a second.
+    market.wait_for_slow_consumer(4 * ROOM);
+    let mut evicted = None;
+    while evicted.is_none() {
+        assert!(Instant::now() < until + 8 * ROOM, "{:?}", subscriber.counters());
+        let event = subscriber.next(Duration::from_millis(1)).expect("no fault");
+        if let Some(Event::Reconnecting { reason, .. }) = event {
+            evicted = Some(reason);
+        }
+    }
+    let reason = evicted.expect("a reason").to_string();
+    assert!(
+        reason.starts_with("evicted as a slow consumer: ") && reason.ends_with(" bytes behind"),
+        "{reason}"
+    );
+    assert_eq!(subscriber.counters().evicted, 1);
 }

@@ -8,6 +8,8 @@ pub mod book;
 pub mod fake;
 mod kill;
 mod link;
+pub mod proxy;
+mod resume;
 mod resume_parameter;
 mod snapshot;
 

@@ -32,7 +32,7 @@ pub struct Decoded<'f> {
     /// The stream's name, where the frame is a combined one.
     pub stream: Option<&'f str>,
     /// Whose event it is: named by the event, or, for a partial depth, by its stream. [`Symbol::NONE`] for a bare
-    /// snapshot.
+    /// snapshot; a `depthSnapshot` names it.
     pub symbol: Symbol,
     /// The event. A snapshot that came by a partial depth stream (`@depth5` and the like) is the top of a book only.
     pub event: MarketEvent,
@@ -69,8 +69,8 @@ impl Decoder {
         }
     }
 
-    /// The event in `frame`: a depth update, a best bid/ask, a trade, or a snapshot (REST depth, partial depth), raw
-    /// or combined. Escapes in strings are resolved in place, so `frame` is changed; on an error too.
+    /// The event in `frame`: a depth update, a best bid/ask, a trade, or a snapshot (REST depth, partial depth,
+    /// `depthSnapshot`), raw or combined. Escapes in strings are resolved in place, so `frame` is changed; on an error too.
     ///
     /// `exponents` gives the precision of the symbol it is called with: upper case, or "" for a bare snapshot. It is
     /// called once per event and only after the frame was understood so far.
@@ -153,6 +153,7 @@ impl Kind {
         if fields.has(Key::Kind) {
             return match fields.text(Key::Kind)? {
                 "depthUpdate" => Ok(Kind::Depth),
+                "depthSnapshot" => Ok(Kind::Snapshot),
                 "trade" => Ok(Kind::Trade),
                 other => Err(JsonError::unknown_kind(other)),
             };
@@ -195,6 +196,8 @@ impl<'t, 'f> Found<'t, 'f> {
         let kind = Kind::of(&fields)?;
         let fields = fields.named(kind.name());
         let symbol = match (kind, stream) {
+            // This engine's own snapshots of whole books name theirs.
+            (Kind::Snapshot, _) if fields.has(Key::Kind) => fields.symbol()?,
             (Kind::Snapshot, None) => Symbol::NONE,
             (Kind::Snapshot, Some(stream)) => {
                 Symbol::of_stream(stream).ok_or_else(|| fields.fault(Key::Stream, Fault::Stream))?

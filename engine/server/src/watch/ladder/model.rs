@@ -10,7 +10,7 @@ use depthcast_market::event::{DepthUpdate, Level, Side, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_wire::stream::SymbolName;
 
-use super::picture::{Direction, Picture, Row, Sequence, Stale, Steps};
+use super::picture::{Direction, Picture, Rejoined, Row, Sequence, Stale, Steps};
 use super::rate::{RateMeter, tenths};
 use crate::watch::STALE_AFTER;
 
@@ -65,6 +65,8 @@ pub(super) struct Model {
     retry_at: Option<Instant>,
     ended: bool,
     shutdown_announced: bool,
+    /// How the book came into step last.
+    joined: Option<Rejoined>,
     /// When the book was last known to be right: an update, or the beginning.
     right_at: Instant,
     updates: u64,
@@ -88,6 +90,7 @@ impl Model {
             retry_at: None,
             ended: false,
             shutdown_announced: false,
+            joined: None,
             right_at: now,
             updates: 0,
             update_rate: RateMeter::new(now),
@@ -108,7 +111,11 @@ impl Model {
     /// Takes note of an event.
     pub(super) fn on_event(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::Synced { last_id, .. } => {
+            Event::Synced { last_id, origin } => {
+                self.joined = Some(Rejoined {
+                    origin: *origin,
+                    last_id: *last_id,
+                });
                 self.in_step = true;
                 self.trouble = None;
                 self.retry_at = None;
@@ -126,7 +133,8 @@ impl Model {
             }
             Event::Trade(trade) => self.on_trade(trade, now),
             // What the book shows comes from the depth stream alone.
-            Event::BestBidAsk(_) => {}
+            // That frames were left out is told by its count.
+            Event::BestBidAsk(_) | Event::Conflated { .. } => {}
             Event::ServerShutdown => self.shutdown_announced = true,
             Event::Reconnecting { reason, delay } => {
                 self.on_trouble(reason);
@@ -182,11 +190,13 @@ impl Model {
             latency: Err(NoLatency::NoEvents),
             last_id: None,
             counters: Counters::default(),
+            rejoined: None,
             shutdown_announced: self.shutdown_announced,
         };
         let Some(market) = market else { return picture };
         picture.latency = self.latency(market.latency, now);
         picture.counters = market.counters;
+        picture.rejoined = self.joined.filter(|_| market.counters.reconnects > 0);
         let book = market.book;
         picture.last_id = book.is_loaded().then(|| book.last_id());
         if let Some(instrument) = market.instrument.filter(|_| book.is_loaded()) {

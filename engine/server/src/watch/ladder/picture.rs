@@ -1,7 +1,7 @@
 //! What one frame of the ladder shows, as plain values: made by the model, drawn by the view.
 
-use depthcast_client::Counters;
 use depthcast_client::latency::{LatencyReport, NoLatency};
+use depthcast_client::{BookOrigin, Counters};
 use depthcast_market::decimal::Decimal;
 use depthcast_market::event::{Level, Trade};
 use depthcast_wire::stream::SymbolName;
@@ -37,8 +37,19 @@ pub(in crate::watch) struct Picture {
     /// The id that the book stands at; `None` before the first snapshot.
     pub(super) last_id: Option<u64>,
     pub(super) counters: Counters,
+    /// How the book came into step after a connection was lost; `None` where none was.
+    pub(super) rejoined: Option<Rejoined>,
     /// The server has announced its end.
     pub(super) shutdown_announced: bool,
+}
+
+/// How a book came into step again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rejoined {
+    /// Where it comes from.
+    pub(super) origin: BookOrigin,
+    /// The id that it stood at.
+    pub(super) last_id: u64,
 }
 
 /// Tick and lot size.

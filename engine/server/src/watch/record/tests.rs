@@ -41,6 +41,10 @@ fn snapshot() -> BookSnapshot {
     }
 }
 
+fn whole(snapshot: &BookSnapshot, epoch: Option<u64>) -> Received<'_> {
+    Received::Snapshot { snapshot, epoch }
+}
+
 #[test]
 fn a_capture_reader_takes_every_cadence_and_kind() {
     let folder = folder();
@@ -66,7 +70,7 @@ fn a_capture_reader_takes_every_cadence_and_kind() {
                 ask: LEVEL,
             };
             tap(2_000, &instrument(), depth(&update(10, 13), true));
-            tap(3_000, &instrument(), Received::Snapshot(&snapshot()));
+            tap(3_000, &instrument(), whole(&snapshot(), None));
             // Read off the socket before the snapshot was asked for.
             tap(2_500, &instrument(), Received::BestBidAsk(&best));
             tap(4_000, &instrument(), Received::Trade(&trade));
@@ -212,4 +216,26 @@ fn another_history_ends_it_also_where_its_ids_are_higher() {
     let recorded = recorder.finish().unwrap();
     assert!(recorded.ended_at_epoch);
     assert_eq!(recorded.lines, 1);
+}
+
+/// A server that cannot resume sends its book before any update.
+#[test]
+fn the_book_of_another_history_ends_it_too() {
+    let folder = folder();
+    let path = folder.0.join("book");
+    let recorder = Recorder::create(&path, Cadence::Ms20).unwrap();
+    let mut tap = recorder.tap();
+    let update = update(13, 14);
+    let received = Received::Depth {
+        update: &update,
+        is_first_of_connection: true,
+        epoch: Some(7),
+    };
+    tap(1, &instrument(), received);
+    tap(2, &instrument(), whole(&snapshot(), Some(7)));
+    assert!(!recorder.state().unwrap().ended_at_epoch);
+    tap(3, &instrument(), whole(&snapshot(), Some(8)));
+    drop(tap);
+    let recorded = recorder.finish().unwrap();
+    assert_eq!((recorded.lines, recorded.ended_at_epoch), (2, true));
 }

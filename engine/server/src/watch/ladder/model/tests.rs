@@ -1,7 +1,7 @@
 //! What events add up to: rows, freshness, states, staleness, groups.
 
-use depthcast_client::Staleness;
 use depthcast_client::event::Update;
+use depthcast_client::{BookOrigin, Staleness};
 use depthcast_market::book::BookLimits;
 use depthcast_market::event::BookSnapshot;
 use depthcast_market::instrument::Exponents;
@@ -71,7 +71,7 @@ impl Fixture {
         self.is_synced = true;
         let event = Event::Synced {
             last_id: 100,
-            snapshots: 1,
+            origin: BookOrigin::Fetched { snapshots: 1 },
         };
         self.model.on_event(&event, self.at(ms));
     }
@@ -284,6 +284,18 @@ fn before_and_after_everything() {
     ));
     fixture.model.on_end(&gap());
     assert!(matches!(fixture.picture(5_000).sequence, Sequence::Ended { .. }));
+}
+
+#[test]
+fn a_book_in_step_again_says_where_it_comes_from() {
+    let mut fixture = Fixture::synced();
+    assert_eq!(fixture.picture(100).rejoined, None, "nothing was lost");
+    fixture.counters.reconnects = 1;
+    let origin = BookOrigin::Resumed { after_id: 100 };
+    let synced = Event::Synced { last_id: 120, origin };
+    fixture.model.on_event(&synced, fixture.at(200));
+    let last_id = 120;
+    assert_eq!(fixture.picture(200).rejoined, Some(Rejoined { origin, last_id }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The header: what is watched, whether it can be trusted, and the figures.
 
+use depthcast_client::BookOrigin;
 use depthcast_client::latency::{Basis, LatencyReport, NoLatency};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -91,6 +92,28 @@ fn place(picture: &Picture, setup: &Setup) -> Vec<Segment> {
             theme,
             &[(Role::Aside, &name), (role, &count)],
         ));
+    }
+    let counters = [
+        ("resumed", counters.resumed),
+        ("conflated", counters.conflated),
+        ("evicted", counters.evicted),
+    ];
+    for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {
+        let (name, count) = (format!("{name} "), count.to_string());
+        segments.push(Segment::new(
+            4,
+            theme,
+            &[(Role::Aside, &name), (Role::Warning, &count)],
+        ));
+    }
+    if let Some(rejoined) = picture.rejoined {
+        let text = match rejoined.origin {
+            BookOrigin::Resumed { after_id } => format!("resumed at id {after_id}"),
+            BookOrigin::Fetched { .. } | BookOrigin::Streamed => {
+                format!("new snapshot at id {}", rejoined.last_id)
+            }
+        };
+        segments.push(Segment::new(3, theme, &[(Role::Aside, &text)]));
     }
     segments
 }

@@ -1,7 +1,7 @@
 //! What is drawn at which size, on a terminal of cells in memory.
 
-use depthcast_client::Counters;
 use depthcast_client::latency::{Basis, LatencyReport, NoLatency};
+use depthcast_client::{BookOrigin, Counters};
 use depthcast_market::decimal::Decimal;
 use depthcast_market::event::{Level, Trade};
 use depthcast_wire::stream::SymbolName;
@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::*;
 use crate::watch::ladder::controls::{Overlay, Search, Symbols};
-use crate::watch::ladder::picture::{Direction, Row, Sequence, Stale, Steps};
+use crate::watch::ladder::picture::{Direction, Rejoined, Row, Sequence, Stale, Steps};
 
 fn symbol(text: &str) -> SymbolName {
     SymbolName::new(text).unwrap()
@@ -76,6 +76,7 @@ fn picture() -> Picture {
         }),
         last_id: Some(50_093_239_202),
         counters: Counters::default(),
+        rejoined: None,
         shutdown_announced: false,
     }
 }
@@ -172,6 +173,29 @@ fn a_wide_terminal_shows_everything() {
         "{}",
         lines[29]
     );
+}
+
+#[test]
+fn a_lost_connection_leaves_its_traces() {
+    let mut picture = picture();
+    picture.counters.reconnects = 2;
+    picture.counters.resumed = 1;
+    picture.counters.conflated = 3;
+    picture.counters.evicted = 1;
+    for (origin, says) in [
+        (BookOrigin::Resumed { after_id: 17 }, "  resumed at id 17"),
+        (BookOrigin::Streamed, "  new snapshot at id 30"),
+    ] {
+        picture.rejoined = Some(Rejoined { origin, last_id: 30 });
+        let lines = text(160, 30, &picture);
+        assert!(
+            lines[0].contains(&format!(
+                "  reconnects 2  resumed 1  conflated 3  evicted 1{says}  "
+            )),
+            "{}",
+            lines[0]
+        );
+    }
 }
 
 #[test]
