@@ -14,6 +14,7 @@ use depthcast_wire::ws::{Incoming, MessageReader, Role};
 use serde::Deserialize;
 
 use super::order::Format;
+use super::trail::Trail;
 
 /// Where a snapshot's kind stands in a message, at the latest: behind a wrapper with the longest stream name.
 const SNAPSHOT_MARK_BY: usize = 128;
@@ -66,6 +67,14 @@ pub enum BookFault {
         /// The id it stands at.
         last_id: u64,
     },
+    /// Another book of the symbol said something else at the same id.
+    #[error("{stream}: at {last_id} the book differs from what another connection's said there")]
+    Differs {
+        /// The stream, or its symbol in SBE.
+        stream: String,
+        /// The id it stands at.
+        last_id: u64,
+    },
     /// The book refuses the event.
     #[error("{stream}: {reason}")]
     Refused {
@@ -82,6 +91,8 @@ pub struct BookTools {
     json: Decoder,
     text: Vec<u8>,
     update: DepthUpdate,
+    /// Where books are held against each other.
+    pub trail: Option<Trail>,
 }
 
 /// What came of some bytes.
@@ -270,6 +281,19 @@ impl StreamBook {
         }
     }
 
+    /// Holds what it says against what other books of the symbol said at the same id.
+    fn compare(&self, trail: &mut Option<Trail>) -> Result<(), BookFault> {
+        let (Some(book), Some(trail)) = (&self.book, trail) else {
+            return Ok(());
+        };
+        trail
+            .note(&self.stream, book)
+            .map_err(|differs| BookFault::Differs {
+                stream: self.stream.clone(),
+                last_id: differs.last_id,
+            })
+    }
+
     fn check_uncrossed(&mut self) -> Result<(), BookFault> {
         if self.book.take_if(|book| book.is_crossed()).is_none() {
             return Ok(());
@@ -287,7 +311,9 @@ fn take_json(
     only: Option<&str>,
     tools: &mut BookTools,
 ) -> Result<u64, BookFault> {
-    let BookTools { json, text, .. } = tools;
+    let BookTools {
+        json, text, trail, ..
+    } = tools;
     // Every price and quantity that an exchange prints fits.
     let exponents = Exponents::default();
     let start = &text[..text.len().min(SNAPSHOT_MARK_BY)];
@@ -298,7 +324,10 @@ fn take_json(
         let (stream, snapshot) = read_snapshot(text, exponents)?;
         let stream = stream.as_deref().or(only);
         return match stream.and_then(|stream| books.get_mut(stream)) {
-            Some(book) => book.load(&snapshot, exponents),
+            Some(book) => {
+                book.load(&snapshot, exponents)?;
+                book.compare(trail).map(|()| 0)
+            }
             None => Ok(0),
         };
     }
@@ -311,7 +340,9 @@ fn take_json(
     let stream = decoded.stream.or(only);
     let book = stream.and_then(|stream| books.get_mut(stream));
     let outcome = match (&decoded.event, book) {
-        (MarketEvent::Depth(update), Some(book)) => book.apply(update, exponents),
+        (MarketEvent::Depth(update), Some(book)) => book
+            .apply(update, exponents)
+            .and_then(|events| book.compare(trail).map(|()| events)),
         _ => Ok(0),
     };
     json.recycle(decoded.event);
@@ -327,8 +358,8 @@ fn take_sbe(
     let Some(book) = books.get_mut(message.symbol()) else {
         return Ok(0);
     };
-    match message {
-        Message::DepthSnapshot(event) => book.load(&event.to_snapshot(), event.exponents()),
+    let events = match message {
+        Message::DepthSnapshot(event) => book.load(&event.to_snapshot(), event.exponents())?,
         Message::DepthDiff(event) => {
             let update = &mut tools.update;
             update.event_time_us = event.event_time_us();
@@ -338,10 +369,11 @@ fn take_sbe(
             update.bids.extend(event.bids());
             update.asks.clear();
             update.asks.extend(event.asks());
-            book.apply(update, event.exponents())
+            book.apply(update, event.exponents())?
         }
-        Message::Trades(_) | Message::BestBidAsk(_) => Ok(0),
-    }
+        Message::Trades(_) | Message::BestBidAsk(_) => return Ok(0),
+    };
+    book.compare(&mut tools.trail).map(|()| events)
 }
 
 /// A snapshot as a stream begins with it, raw or wrapped.

@@ -3,11 +3,15 @@
 //! - [`order`]: what a process is told and what it answers; [`plan`]: what follows from that for each connection;
 //! - [`processes`]: all of them, as the bench has them;
 //! - [`process`]: the loop of one; [`opening`] and [`connection`]: the life of a connection;
-//! - [`scan`]: frames; [`sequence`]: their numbers; [`books`]: what they say; [`counts`]: what is counted.
+//! - [`scan`]: frames; [`sequence`]: their numbers; [`books`]: what they say; [`trail`]: whether all books say the same;
+//! - [`head`]: the start of a message; [`watch`]: how a stream begins and goes on, and how late; [`moments`]: that by time;
+//! - [`counts`]: what is counted.
 
 pub mod books;
 pub mod connection;
 pub mod counts;
+pub mod head;
+pub mod moments;
 pub mod opening;
 pub mod order;
 pub mod plan;
@@ -15,6 +19,8 @@ pub mod process;
 pub mod processes;
 pub mod scan;
 pub mod sequence;
+pub mod trail;
+pub mod watch;
 
 pub use plan::orders;
 pub use process::run_child;
