@@ -7,6 +7,7 @@ pub mod control;
 pub mod crowd;
 pub mod fleet;
 pub mod limit;
+pub mod overload;
 pub mod probe;
 pub mod recorded;
 pub mod run;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use depthcast_bench::crowd::findings::Findings;
+use depthcast_bench::overload::{self, OverloadOptions};
 use depthcast_bench::probe::launch;
 use depthcast_bench::run::options::LoadOptions;
 use depthcast_bench::run::report::Report;
@@ -37,6 +38,11 @@ const PAIRS_MAX: i64 = 200;
 ///   depthcast-bench fanout
 ///   depthcast-bench fanout --against limit
 ///
+/// Thousands who join within a second; more than the core can send one by one:
+///
+///   depthcast-bench storm
+///   depthcast-bench overload
+///
 /// The server stays on core 0 and the fleet on core 1, over loopback.
 #[derive(Debug, Parser)]
 #[command(name = "depthcast-bench", version, verbatim_doc_comment)]
@@ -52,6 +58,7 @@ enum Command {
     /// Load an engine, alone or in turn with the bare loop.
     Fanout(FanoutOptions),
     Storm(StormOptions),
+    Overload(OverloadOptions),
     /// A process of a crowd.
     #[command(hide = true)]
     CrowdProcess,
@@ -115,6 +122,9 @@ fn main() -> ExitCode {
         Command::Limit(options) => finish(&options.load, run_limit(&options)),
         Command::Fanout(options) => finish(&options.load, run_fanout(&options)),
         Command::Storm(options) => conclude(options.scene.json.as_deref(), storm::run(&own(), &options)),
+        Command::Overload(options) => {
+            conclude(options.scene.json.as_deref(), overload::run(&own(), &options))
+        }
         Command::CrowdProcess => crowd::run_child(),
         Command::FleetProcess => fleet::run_child(),
         Command::LimitProcess => limit::run_child(),

@@ -36,14 +36,14 @@ pub enum CrowdFormat {
     Sbe,
 }
 
+/// The cadences that a depth stream has.
+pub fn cadences() -> PossibleValuesParser {
+    PossibleValuesParser::new(["0ms", "10ms", "20ms", "50ms", "100ms", "250ms", "500ms", "1000ms"])
+}
+
 /// What all commands with crowds take.
 #[derive(Clone, Debug, Args)]
 pub struct SceneOptions {
-    /// Of each depth stream, how often it is told: 0ms is every event.
-    #[arg(long, default_value = "100ms", value_name = "CADENCE",
-          value_parser = PossibleValuesParser::new(["0ms", "10ms", "20ms", "50ms", "100ms", "250ms", "500ms", "1000ms"]))]
-    pub cadence: String,
-
     /// The format of the subscriptions.
     #[arg(long, default_value = "json", value_name = "FORMAT")]
     pub format: CrowdFormat,
@@ -104,12 +104,13 @@ pub struct Engine {
 }
 
 impl SceneOptions {
-    /// The market of so many symbols; `rate` is book changes a second of each, or a range as `10..100`.
-    pub fn market(&self, symbols: u32, rate: &str) -> Result<Market, RunError> {
+    /// The market of so many symbols; `rate` is book changes a second of each, or a range as `10..100`, and `cadence` how
+    /// often its depth streams tell.
+    pub fn market(&self, symbols: u32, rate: &str, cadence: &str) -> Result<Market, RunError> {
         let settings = format!("?symbols={symbols}&rate={rate}&seed={}", self.seed);
         let options = SimOptions::parse(&settings).map_err(|error| RunError::Usage(error.to_string()))?;
         let exchange = Exchange::new(&options);
-        let stream = |name: &str| format!("{}@depth@{}", name.to_lowercase(), self.cadence);
+        let stream = |name: &str| format!("{}@depth@{cadence}", name.to_lowercase());
         Ok(Market {
             feed: format!("sim:{settings}"),
             streams: exchange
@@ -235,14 +236,12 @@ mod tests {
 
     #[test]
     fn the_market_has_the_streams_that_its_engine_lists() {
-        let market = scene(&["--cadence", "20ms", "--seed", "3"])
-            .market(22, "10..100")
-            .unwrap();
+        let market = scene(&["--seed", "3"]).market(22, "10..100", "20ms").unwrap();
         assert_eq!(market.feed, "sim:?symbols=22&rate=10..100&seed=3");
         assert_eq!(market.streams.len(), 22);
         assert_eq!(market.streams[0], "btcusdt@depth@20ms");
         assert_eq!(market.streams[21], "s0022usdt@depth@20ms");
-        let error = scene(&[]).market(0, "10").unwrap_err();
+        let error = scene(&[]).market(0, "10", "20ms").unwrap_err();
         assert_eq!(
             error.to_string(),
             "the simulated feed's symbols is \"0\"; it takes a number of symbols from 1 to 10000"

@@ -395,8 +395,8 @@ struct WrappedJson<'t> {
     data: SnapshotJson<'t>,
 }
 
-/// The snapshot in `text`, and the name of its stream where it is wrapped.
-fn read_snapshot(text: &[u8], exponents: Exponents) -> Result<(Option<String>, BookSnapshot), BookFault> {
+/// The snapshot in `text`, that of a stream or the answer of REST depth, and the name of its stream where it is wrapped.
+pub fn read_snapshot(text: &[u8], exponents: Exponents) -> Result<(Option<String>, BookSnapshot), BookFault> {
     let unreadable = |error: &dyn std::fmt::Display| BookFault::Undecodable(format!("a snapshot: {error}"));
     let is_wrapped = text.starts_with(br#"{"stream":"#);
     let (stream, snapshot) = if is_wrapped {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::crowd::order::Role;
-use crate::crowd::scene::{CONNECTIONS_PER_WORKER_MAX, SceneOptions};
+use crate::crowd::scene::{CONNECTIONS_PER_WORKER_MAX, SceneOptions, cadences};
 use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
 use crate::run::RunError;
 
@@ -66,6 +66,10 @@ pub struct StormOptions {
     /// Book changes a second of each symbol: a number, or a range as 10..100.
     #[arg(long, default_value = "10", value_name = "HZ")]
     pub rate: String,
+
+    /// Of each depth stream, how often it is told: 0ms is every event.
+    #[arg(long, default_value = "100ms", value_name = "CADENCE", value_parser = cadences())]
+    pub cadence: String,
 
     /// With what those who join begin.
     #[arg(long, default_value = "snapshot", value_name = "WHAT")]

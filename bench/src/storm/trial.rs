@@ -38,7 +38,7 @@ pub fn run(own: &Own, options: &StormOptions) -> Result<Findings, RunError> {
 
 fn storm(own: &Own, options: &StormOptions, progress: &Progress) -> Result<Findings, RunError> {
     let scene = &options.scene;
-    let market = scene.market(options.symbols, &options.rate)?;
+    let market = scene.market(options.symbols, &options.rate, &options.cadence)?;
     progress.say(SERVER, "starting");
     let engine = scene.start_engine(own, &market, options.connections())?;
     let empty = Look::at(engine.id())?;

@@ -2,6 +2,7 @@
 //! should not.
 
 mod liars;
+mod overloads;
 #[path = "../fleet/server.rs"]
 mod server;
 mod storms;
