@@ -4,8 +4,11 @@
 
 pub mod clock;
 pub mod control;
+pub mod crowd;
 pub mod fleet;
 pub mod limit;
+pub mod overload;
 pub mod probe;
 pub mod recorded;
 pub mod run;
+pub mod storm;

@@ -1,16 +1,19 @@
 //! The command line of depthcast-bench.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use depthcast_bench::crowd::findings::Findings;
+use depthcast_bench::overload::{self, OverloadOptions};
 use depthcast_bench::probe::launch;
 use depthcast_bench::run::options::{LoadOptions, OptionsError};
 use depthcast_bench::run::report::Report;
 use depthcast_bench::run::server::Side;
 use depthcast_bench::run::{self, Own, RunError, slow};
-use depthcast_bench::{fleet, limit};
+use depthcast_bench::storm::{self, StormOptions};
+use depthcast_bench::{crowd, fleet, limit};
 
 /// Wrong usage, or more than the host allows.
 const EXIT_USAGE: u8 = 2;
@@ -39,6 +42,11 @@ const PAIRS_MAX: i64 = 200;
 ///
 ///   depthcast-bench fanout --stalled 10 --against healthy --pairs 5
 ///
+/// Thousands who join within a second; more than the core can send one by one:
+///
+///   depthcast-bench storm
+///   depthcast-bench overload
+///
 /// The server stays on core 0 and the fleet on core 1, over loopback.
 #[derive(Debug, Parser)]
 #[command(name = "depthcast-bench", version, verbatim_doc_comment)]
@@ -53,6 +61,11 @@ enum Command {
     Limit(LimitOptions),
     /// Load an engine, alone or in turn with the bare loop.
     Fanout(FanoutOptions),
+    Storm(StormOptions),
+    Overload(OverloadOptions),
+    /// A process of a crowd.
+    #[command(hide = true)]
+    CrowdProcess,
     /// A process of the fleet.
     #[command(hide = true)]
     FleetProcess,
@@ -115,6 +128,11 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Limit(options) => finish(&options.load, run_limit(&options)),
         Command::Fanout(options) => finish(&options.load, run_fanout(&options)),
+        Command::Storm(options) => conclude(options.scene.json.as_deref(), storm::run(&own(), &options)),
+        Command::Overload(options) => {
+            conclude(options.scene.json.as_deref(), overload::run(&own(), &options))
+        }
+        Command::CrowdProcess => crowd::run_child(),
         Command::FleetProcess => fleet::run_child(),
         Command::LimitProcess => limit::run_child(),
         Command::ExecProcess { arguments } => launch::run_exec(arguments),
@@ -166,20 +184,46 @@ fn run_fanout(options: &FanoutOptions) -> Result<Report, RunError> {
 }
 
 fn finish(load: &LoadOptions, report: Result<Report, RunError>) -> ExitCode {
+    let told = |report: &Report| {
+        (
+            [report.table()]
+                .into_iter()
+                .chain(report.slow_lines())
+                .collect::<Vec<_>>()
+                .join("\n"),
+            report.notes().into_iter().map(String::from).collect(),
+            report.faults().map(String::from).collect(),
+        )
+    };
+    tell(load.json.as_deref(), report, told)
+}
+
+fn conclude(json: Option<&Path>, findings: Result<Findings, RunError>) -> ExitCode {
+    let told = |findings: &Findings| (findings.table(), findings.notes.clone(), findings.faults.clone());
+    tell(json, findings, told)
+}
+
+/// Tells what came of a command: `told` gives its table, its notes and its faults.
+fn tell<R: serde::Serialize>(
+    json: Option<&Path>,
+    report: Result<R, RunError>,
+    told: impl Fn(&R) -> (String, Vec<String>, Vec<String>),
+) -> ExitCode {
     let report = match report {
         Ok(report) => report,
         Err(error) => {
             eprintln!("depthcast-bench: {error}");
-            let is_usage = matches!(error, RunError::Options(_) | RunError::Host(_));
+            let is_usage = matches!(
+                error,
+                RunError::Options(_) | RunError::Host(_) | RunError::Usage(_)
+            );
             return ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED });
         }
     };
+    let (table, notes, faults) = told(&report);
     // Whoever does not read the table may still want the file.
-    let _ = writeln!(std::io::stdout(), "{}", report.table());
-    for line in report.slow_lines() {
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }
-    if let Some(path) = &load.json {
+    let _ = writeln!(std::io::stdout(), "{table}");
+    if let Some(path) = json {
         let written = serde_json::to_vec_pretty(&report)
             .map_err(std::io::Error::from)
             .and_then(|json| std::fs::write(path, json));
@@ -188,13 +232,11 @@ fn finish(load: &LoadOptions, report: Result<Report, RunError>) -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     }
-    for note in report.notes() {
+    for note in notes.iter().chain(&faults) {
         eprintln!("depthcast-bench: {note}");
     }
-    let mut code = ExitCode::SUCCESS;
-    for fault in report.faults() {
-        eprintln!("depthcast-bench: {fault}");
-        code = ExitCode::from(EXIT_FAULTS);
+    match faults.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_FAULTS),
     }
-    code
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::ledger::{Ledger, Teller, content};
 use super::order::Format;
+use super::trail::Trail;
 
 /// Where a snapshot's kind stands in a message, at the latest: behind a wrapper with the longest stream name.
 const SNAPSHOT_MARK_BY: usize = 128;
@@ -78,6 +79,14 @@ pub enum BookFault {
         /// The id they stand at.
         last_id: u64,
     },
+    /// Another book of the symbol said something else at the same id.
+    #[error("{stream}: at {last_id} the book differs from what another connection's said there")]
+    Differs {
+        /// The stream, or its symbol in SBE.
+        stream: String,
+        /// The id it stands at.
+        last_id: u64,
+    },
     /// The book refuses the event.
     #[error("{stream}: {reason}")]
     Refused {
@@ -96,6 +105,8 @@ pub struct BookTools {
     update: DepthUpdate,
     /// Where books are compared; None where no reader is slow.
     pub ledger: Option<Ledger>,
+    /// Where books are held against each other.
+    pub trail: Option<Trail>,
 }
 
 /// What came of some bytes.
@@ -357,6 +368,19 @@ impl StreamBook {
         }
     }
 
+    /// Holds what it says against what other books of the symbol said at the same id.
+    fn compare_on(&self, trail: &mut Option<Trail>) -> Result<(), BookFault> {
+        let (Some(book), Some(trail)) = (&self.book, trail) else {
+            return Ok(());
+        };
+        trail
+            .note(&self.stream, book)
+            .map_err(|differs| BookFault::Differs {
+                stream: self.stream.clone(),
+                last_id: differs.last_id,
+            })
+    }
+
     fn check_uncrossed(&mut self) -> Result<(), BookFault> {
         if self.book.take_if(|book| book.is_crossed()).is_none() {
             return Ok(());
@@ -375,7 +399,11 @@ fn take_json(
     tools: &mut BookTools,
 ) -> Result<u64, BookFault> {
     let BookTools {
-        json, text, ledger, ..
+        json,
+        text,
+        ledger,
+        trail,
+        ..
     } = tools;
     // Every price and quantity that an exchange prints fits.
     let exponents = Exponents::default();
@@ -387,7 +415,9 @@ fn take_json(
         let (stream, snapshot) = read_snapshot(text, exponents)?;
         let stream = stream.as_deref().or(only);
         return match stream.and_then(|stream| books.get_mut(stream)) {
-            Some(book) => book.load_and_compare(&snapshot, exponents, ledger),
+            Some(book) => book
+                .load_and_compare(&snapshot, exponents, ledger)
+                .and_then(|events| book.compare_on(trail).map(|()| events)),
             None => Ok(0),
         };
     }
@@ -400,7 +430,9 @@ fn take_json(
     let stream = decoded.stream.or(only);
     let book = stream.and_then(|stream| books.get_mut(stream));
     let outcome = match (&decoded.event, book) {
-        (MarketEvent::Depth(update), Some(book)) => book.apply_and_compare(update, exponents, ledger),
+        (MarketEvent::Depth(update), Some(book)) => book
+            .apply_and_compare(update, exponents, ledger)
+            .and_then(|events| book.compare_on(trail).map(|()| events)),
         _ => Ok(0),
     };
     json.recycle(decoded.event);
@@ -416,9 +448,9 @@ fn take_sbe(
     let Some(book) = books.get_mut(message.symbol()) else {
         return Ok(0);
     };
-    match message {
+    let events = match message {
         Message::DepthSnapshot(event) => {
-            book.load_and_compare(&event.to_snapshot(), event.exponents(), &mut tools.ledger)
+            book.load_and_compare(&event.to_snapshot(), event.exponents(), &mut tools.ledger)?
         }
         Message::DepthDiff(event) => {
             let update = &mut tools.update;
@@ -429,10 +461,11 @@ fn take_sbe(
             update.bids.extend(event.bids());
             update.asks.clear();
             update.asks.extend(event.asks());
-            book.apply_and_compare(update, event.exponents(), &mut tools.ledger)
+            book.apply_and_compare(update, event.exponents(), &mut tools.ledger)?
         }
-        Message::Trades(_) | Message::BestBidAsk(_) => Ok(0),
-    }
+        Message::Trades(_) | Message::BestBidAsk(_) => return Ok(0),
+    };
+    book.compare_on(&mut tools.trail).map(|()| events)
 }
 
 /// A snapshot as a stream begins with it, raw or wrapped.
@@ -454,8 +487,8 @@ struct WrappedJson<'t> {
     data: SnapshotJson<'t>,
 }
 
-/// The snapshot in `text`, and the name of its stream where it is wrapped.
-fn read_snapshot(text: &[u8], exponents: Exponents) -> Result<(Option<String>, BookSnapshot), BookFault> {
+/// The snapshot in `text`, that of a stream or the answer of REST depth, and the name of its stream where it is wrapped.
+pub fn read_snapshot(text: &[u8], exponents: Exponents) -> Result<(Option<String>, BookSnapshot), BookFault> {
     let unreadable = |error: &dyn std::fmt::Display| BookFault::Undecodable(format!("a snapshot: {error}"));
     let is_wrapped = text.starts_with(br#"{"stream":"#);
     let (stream, snapshot) = if is_wrapped {

@@ -1,5 +1,6 @@
 //! One connection of a fleet: how its socket is opened, the upgrade, and what is done with what comes.
 
+mod asking;
 mod slow;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,6 +19,7 @@ use super::order::Format;
 use super::plan::Duty;
 use super::scan::{CLOSE_WITHOUT_CODE, Scanner};
 use super::sequence::Sequence;
+use super::watch::{Watch, Watching};
 use crate::clock::monotonic_ns;
 
 /// The key of every upgrade, that of RFC 6455 section 1.3: a fleet has no caches to outwit.
@@ -47,6 +49,8 @@ pub struct Tools {
     asked: Asked,
     /// What books share.
     pub books: BookTools,
+    /// What the watches of connections come to, where there are any.
+    pub watching: Option<Box<Watching>>,
 }
 
 impl Tools {
@@ -58,6 +62,7 @@ impl Tools {
             buffer: vec![0; READ_BYTES],
             asked: Asked::default(),
             books: BookTools::default(),
+            watching: None,
         }
     }
 }
@@ -110,6 +115,8 @@ pub struct Connection {
     sequence: Sequence,
     duty: Duty,
     books: Option<Box<Books>>,
+    /// What is looked for in its one stream.
+    watch: Option<Box<Watch>>,
     /// What the socket has not taken, at most OUTBOX_BYTES_MAX; empty nearly always.
     outbox: Vec<u8>,
     /// The server has said that nothing more will come: what is there is read to its end.
@@ -165,6 +172,7 @@ impl Connection {
                 }
                 _ => None,
             },
+            watch: None,
             outbox,
             is_ending: false,
             is_paused: false,
@@ -302,9 +310,13 @@ impl Connection {
                 return Ok(Answer::Missing);
             };
             head.extend_from_slice(&tools.buffer[..read]);
-            let Some(head_len) = parse_response(head, UPGRADE_KEY)?.map(|answer| answer.head_len) else {
+            let Some(answer) = parse_response(head, UPGRADE_KEY)? else {
                 continue;
             };
+            let head_len = answer.head_len;
+            if let (Some(watch), Some(watching)) = (&mut self.watch, &mut tools.watching) {
+                watch.opened(asking::epoch(&answer.headers), received_ns, watching);
+            }
             let frames = head.split_off(head_len);
             self.phase = Phase::Open;
             if !frames.is_empty() {
@@ -368,6 +380,11 @@ impl Connection {
             if let Some(fault) = news.first_fault {
                 counts.fault(self.number, &fault);
             }
+        }
+        if let (Some(watch), Some(watching)) = (&mut self.watch, &mut tools.watching)
+            && let Some(fault) = watch.take(bytes, received_ns, watching)
+        {
+            counts.fault(self.number, &fault);
         }
         if let Err(fault) = scanned {
             counts.malformed += 1;

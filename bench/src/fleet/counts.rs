@@ -33,7 +33,7 @@ pub struct LatencyError(&'static str);
 
 impl LatencyError {
     /// Two of different bounds.
-    pub(super) const ADDED: LatencyError = LatencyError("added to another");
+    pub(crate) const ADDED: LatencyError = LatencyError("added to another");
 }
 
 /// An empty histogram of latencies, nanoseconds.

@@ -14,7 +14,6 @@ const HEADER_BYTES_MAX: usize = 10;
 
 /// The place for a header, and then for the head of its payload.
 const HELD_BYTES: usize = HEAD_BYTES_MAX;
-const _: () = assert!(HEADER_BYTES_MAX <= HELD_BYTES && HELD_BYTES <= u8::MAX as usize);
 
 const FIN: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
@@ -30,7 +29,7 @@ const PONG: u8 = 0xa;
 
 /// Who is told of frames, each when its last byte has come.
 pub trait Sink {
-    /// How many of the first payload bytes [`Sink::data`] wants, up to [`HEAD_BYTES_MAX`].
+    /// How many of the first payload bytes [`Sink::data`] wants, up to what its scanner has room for.
     const HEAD_BYTES: usize;
 
     /// A text or binary frame, which begins a message; `head` is the start of its payload, shorter than
@@ -50,16 +49,19 @@ pub trait Sink {
 /// Stands for a Close without a code (RFC 6455 section 7.4.1: 1005 never travels).
 pub const CLOSE_WITHOUT_CODE: u16 = 1005;
 
-/// Where in its frames a connection is.
-#[derive(Clone, Debug, Default)]
-pub struct Scanner {
+/// Where in its frames a connection is, where nobody wants more than [`HEAD_BYTES_MAX`] of a payload.
+pub type Scanner = HeadScanner<HELD_BYTES>;
+
+/// Where in its frames a connection is. Sinks can ask for as much of a payload as it has room for: `HELD` bytes.
+#[derive(Clone, Debug)]
+pub struct HeadScanner<const HELD: usize> {
     /// Bytes of the payload under way that have not come.
     left: u64,
     /// The payload of the control frame under way, where it did not come in one piece.
     control: Option<Box<Control>>,
     /// The header as far as it has come; once it is whole, the payload's head as far as that has come.
-    held: [u8; HELD_BYTES],
-    /// At most HELD_BYTES.
+    held: [u8; HELD],
+    /// At most HELD.
     held_len: u8,
     /// The first byte of the frame under way.
     first: u8,
@@ -105,10 +107,24 @@ impl Header {
     }
 }
 
-impl Scanner {
+impl<const HELD: usize> Default for HeadScanner<HELD> {
+    fn default() -> HeadScanner<HELD> {
+        HeadScanner {
+            left: 0,
+            control: None,
+            held: [0; HELD],
+            held_len: 0,
+            first: 0,
+            stage: Stage::default(),
+            in_message: false,
+        }
+    }
+}
+
+impl<const HELD: usize> HeadScanner<HELD> {
     /// Reads the next bytes of the connection. After an error it has to be given up.
     pub fn scan<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), WsError> {
-        const { assert!(S::HEAD_BYTES <= HEAD_BYTES_MAX) };
+        const { assert!(S::HEAD_BYTES <= HELD && HEADER_BYTES_MAX <= HELD && HELD <= u8::MAX as usize) };
         let mut rest = input;
         if self.stage != Stage::Header || self.held_len > 0 {
             rest = self.resume(rest, sink)?;

@@ -2,6 +2,7 @@
 //!
 //! - [`process`]: a process's CPU time and memory; [`sends`]: its calls that send;
 //! - [`machine`]: every core's time, TCP's counts and the kernel's memory;
+//! - [`queues`]: what lies in the queues of a server's connections;
 //! - [`host`]: what the host allows, looked at before a start; [`host_facts`]: the settings that say so;
 //! - [`launch`]: a program that is to be measured, on its core and never outliving the bench; [`stats`]: what it says of itself.
 
@@ -12,6 +13,7 @@ pub mod launch;
 pub mod machine;
 mod proc_files;
 pub mod process;
+pub mod queues;
 pub mod sends;
 pub mod stats;
 

@@ -24,6 +24,8 @@ pub struct ProcessSample {
     pub resident_bytes: u64,
     /// Of that, what is not of files: heap and stacks (RssAnon), bytes.
     pub anonymous_bytes: u64,
+    /// The most resident memory that it ever had (VmHWM), bytes.
+    pub resident_peak_bytes: u64,
     /// Its threads that are alive, by id.
     pub threads: Vec<ThreadSample>,
 }
@@ -79,6 +81,7 @@ impl ProcessSample {
             system_ns: ticks_ns(stat.system_ticks),
             resident_bytes: bytes("VmRSS")?,
             anonymous_bytes: bytes("RssAnon")?,
+            resident_peak_bytes: bytes("VmHWM")?,
             threads: threads_of(pid)?,
         })
     }

@@ -16,6 +16,7 @@ pub mod trial;
 use std::path::PathBuf;
 
 use crate::control::ChildError;
+use crate::crowd::CrowdError;
 use crate::fleet::FleetError;
 use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
 use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
@@ -53,6 +54,12 @@ pub enum RunError {
     /// The fleet failed.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// A crowd failed.
+    #[error(transparent)]
+    Crowd(#[from] CrowdError),
+    /// What the options of a crowd ask for is not to be had: a sentence that says what would be.
+    #[error("{0}")]
+    Usage(String),
     /// Nothing could be read from outside.
     #[error(transparent)]
     Probe(#[from] ProbeError),

@@ -273,7 +273,7 @@ fn spread(median: Median, digits: usize, unit: &str) -> String {
 }
 
 /// A number with its thousands set apart.
-pub(super) fn grouped(value: f64, digits: usize) -> String {
+pub(crate) fn grouped(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::new();

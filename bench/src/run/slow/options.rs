@@ -94,6 +94,20 @@ pub enum SlowOptionsError {
     NoneToCompare,
 }
 
+impl Default for SlowOptions {
+    /// No slow reader at all.
+    fn default() -> SlowOptions {
+        SlowOptions {
+            one_byte: 0.0,
+            one_byte_every: Duration::from_millis(100),
+            pausing: 0.0,
+            pausing_stop: Duration::from_secs(3),
+            pausing_read: Duration::from_secs(2),
+            lag_ms: None,
+        }
+    }
+}
+
 impl SlowOptions {
     /// Says what does not go together in `load`, whose options these are.
     pub fn check(&self, load: &LoadOptions) -> Result<(), SlowOptionsError> {

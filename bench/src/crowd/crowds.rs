@@ -1,0 +1,340 @@
+//! A crowd as the bench has it: its processes of one role, started, waited for, asked and ended together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::order::{CrowdOrder, CrowdReport};
+use crate::control::{Answer, Child, ChildError, Command};
+use crate::fleet::counts::{LatencyError, decode_histogram};
+use crate::fleet::moments::Moment;
+
+/// The hidden subcommand that a crowd's process is.
+pub const CROWD_ROLE: &str = "crowd-process";
+
+/// How long a process may take to answer a command: it does so between two turns of its loop, and closing 18,000 connections
+/// is one.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often whoever waits is told how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What went wrong with a crowd.
+#[derive(Debug, thiserror::Error)]
+pub enum CrowdError {
+    /// One of its processes.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// A report cannot be read: bench and process are of two versions.
+    #[error(transparent)]
+    Latency(#[from] LatencyError),
+}
+
+/// How opening, or a storm, went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Went {
+    /// Whether all came to it in time.
+    pub is_whole: bool,
+    /// How many did.
+    pub count: u32,
+    /// From the beginning of the first to the end of the last, of those processes that are through, seconds.
+    pub seconds: f64,
+}
+
+/// What all processes of a crowd have seen, as [`CrowdReport`] has it: sums, the longest, and the books of all.
+#[derive(Clone, Debug, Default)]
+pub struct CrowdTotals {
+    /// Sums; `latency`, the times of joins and `bodies` are in the fields beside it, `books` and `moments`, too.
+    pub report: CrowdReport,
+    /// How late events were.
+    pub latency: Option<Histogram<u64>>,
+    /// From asking to the answer.
+    pub answer_times: Option<Histogram<u64>>,
+    /// From asking to having joined.
+    pub join_times: Option<Histogram<u64>>,
+    /// From asking to the first event.
+    pub continue_times: Option<Histogram<u64>>,
+    /// Different snapshots.
+    pub bodies: BTreeSet<(u32, u64)>,
+    /// Latencies by time, of the first process.
+    pub moments: Vec<Moment>,
+    /// What books said, by symbol and id.
+    pub books: BTreeMap<String, BTreeMap<u64, u64>>,
+    /// Ids at which books of two processes said something else.
+    pub differing: u64,
+}
+
+/// The processes. They are killed when this is dropped, and end with the *thread* that started them.
+#[derive(Debug)]
+pub struct Crowd {
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    child: Child<CrowdReport>,
+    connections: u32,
+    /// How many have come so far in what goes on.
+    count: u32,
+    /// When it began and ended.
+    done_ns: Option<(u64, u64)>,
+}
+
+impl Crowd {
+    /// Starts a process of `program` for each order; they begin to connect at once.
+    pub fn start(program: &Path, orders: &[CrowdOrder]) -> Result<Crowd, CrowdError> {
+        let mut members = Vec::with_capacity(orders.len());
+        for (number, order) in orders.iter().enumerate() {
+            let name = format!("crowd process {number}");
+            members.push(Member {
+                child: Child::start(program, &[CROWD_ROLE], &name, order)?,
+                connections: order.connections,
+                count: 0,
+                done_ns: None,
+            });
+        }
+        Ok(Crowd { members })
+    }
+
+    /// Waits until all connections are open, or all have what a storm is for. `progress` is told how many a few times a
+    /// second.
+    pub fn wait(&mut self, within: Duration, progress: &mut dyn FnMut(u32)) -> Result<Went, CrowdError> {
+        let until = Instant::now() + within;
+        loop {
+            for member in &mut self.members {
+                while member.done_ns.is_none()
+                    && let Some(answer) = member.child.answer_at_hand("readiness")?
+                {
+                    member.note(&answer)?;
+                }
+            }
+            progress(self.count());
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(member) = self.members.iter_mut().find(|member| member.done_ns.is_none()) else {
+                return Ok(self.went(true));
+            };
+            if left.is_zero() {
+                return Ok(self.went(false));
+            }
+            match member.child.answer("readiness", left.min(PROGRESS_INTERVAL)) {
+                Ok(answer) => member.note(&answer)?,
+                Err(ChildError::Silent { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Lets all do what their role does at a time of its own. A storm is waited for with [`Crowd::wait`].
+    pub fn go(&mut self) -> Result<(), CrowdError> {
+        for member in &mut self.members {
+            member.count = 0;
+            member.done_ns = None;
+        }
+        self.command(Command::Go)
+    }
+
+    /// Lets all begin to count anew.
+    pub fn begin(&mut self) -> Result<(), CrowdError> {
+        self.command(Command::Begin)
+    }
+
+    /// What all have seen.
+    pub fn report(&mut self) -> Result<CrowdTotals, CrowdError> {
+        self.tell(Command::Report)?;
+        let mut totals = CrowdTotals::default();
+        for member in &mut self.members {
+            loop {
+                match member.child.answer("report", ANSWER_PATIENCE)? {
+                    Answer::Report(report) => break totals.add(*report)?,
+                    // Of a storm that goes on.
+                    answer => member.note(&answer)?,
+                }
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Ends all and waits until they have; those that take too long are killed. Gives whether all ended by themselves, and
+    /// well.
+    pub fn end(mut self) -> bool {
+        for member in &mut self.members {
+            member.child.tell_end();
+        }
+        let mut ended_well = true;
+        for member in self.members {
+            ended_well &= member.child.end();
+        }
+        ended_well
+    }
+
+    fn count(&self) -> u32 {
+        self.members.iter().map(|member| member.count).sum()
+    }
+
+    fn went(&self, is_whole: bool) -> Went {
+        let times = || self.members.iter().filter_map(|member| member.done_ns);
+        let begun_ns = times().map(|(begun_ns, _)| begun_ns).min().unwrap_or(0);
+        let done_ns = times().map(|(_, done_ns)| done_ns).max().unwrap_or(0);
+        Went {
+            is_whole,
+            count: self.count(),
+            seconds: Duration::from_nanos(done_ns.saturating_sub(begun_ns)).as_secs_f64(),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), CrowdError> {
+        self.tell(command)?;
+        for member in &mut self.members {
+            loop {
+                match member.child.answer("\"done\"", ANSWER_PATIENCE)? {
+                    Answer::Done => break,
+                    answer => member.note(&answer)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// First to all, so that they do it at the same time.
+    fn tell(&mut self, command: Command) -> Result<(), CrowdError> {
+        for member in &mut self.members {
+            member.child.send(command)?;
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    fn note(&mut self, answer: &Answer<CrowdReport>) -> Result<(), CrowdError> {
+        match *answer {
+            Answer::Connections(count) => self.count = count,
+            Answer::Ready { begun_ns, done_ns } => {
+                self.count = self.connections;
+                self.done_ns = Some((begun_ns, done_ns));
+            }
+            _ => return Err(self.child.another("readiness").into()),
+        }
+        Ok(())
+    }
+}
+
+impl CrowdTotals {
+    fn add(&mut self, part: CrowdReport) -> Result<(), CrowdError> {
+        let sum = &mut self.report;
+        let (fleet, more) = (&mut sum.fleet, part.fleet);
+        fleet.frames += more.frames;
+        fleet.bytes += more.bytes;
+        fleet.open += more.open;
+        fleet.books += more.books;
+        fleet.book_events += more.book_events;
+        fleet.book_gaps += more.book_gaps;
+        fleet.malformed += more.malformed;
+        for (code, count) in more.closed {
+            *fleet.closed.entry(code).or_default() += count;
+        }
+        fleet.first_fault = fleet.first_fault.take().or(more.first_fault);
+        sum.positioned += part.positioned;
+        sum.events += part.events;
+        sum.ids += part.ids;
+        sum.gaps += part.gaps;
+        sum.refused += part.refused;
+        sum.compared += part.compared;
+        sum.floor_ns = sum.floor_ns.or(part.floor_ns);
+        sum.below_floor_ns = sum.below_floor_ns.max(part.below_floor_ns);
+        sum.silence_ns = sum.silence_ns.max(part.silence_ns);
+        sum.begun_ns = sum.begun_ns.max(part.begun_ns);
+        let (joins, more) = (&mut sum.joins, &part.joins);
+        joins.first_asked_ns = match (joins.asked, more.asked) {
+            (_, 0) => joins.first_asked_ns,
+            (0, _) => more.first_asked_ns,
+            _ => joins.first_asked_ns.min(more.first_asked_ns),
+        };
+        joins.last_asked_ns = joins.last_asked_ns.max(more.last_asked_ns);
+        joins.joined_ns = joins.joined_ns.max(more.joined_ns);
+        joins.asked += more.asked;
+        joins.answered += more.answered;
+        joins.joined += more.joined;
+        joins.continued += more.continued;
+        add_times(&mut self.latency, part.latency.as_deref())?;
+        add_times(&mut self.answer_times, more.answer_times.as_deref())?;
+        add_times(&mut self.join_times, more.join_times.as_deref())?;
+        add_times(&mut self.continue_times, more.continue_times.as_deref())?;
+        self.bodies.extend(part.joins.bodies);
+        if self.moments.is_empty() {
+            self.moments = part.moments;
+        }
+        self.add_books(&part.books);
+        Ok(())
+    }
+
+    /// Adds what books said elsewhere, held against what is there.
+    pub fn add_books(&mut self, books: &BTreeMap<String, BTreeMap<u64, u64>>) {
+        for (symbol, ids) in books {
+            let there = self.books.entry(symbol.clone()).or_default();
+            for (&id, &said) in ids {
+                self.differing += u64::from(*there.entry(id).or_insert(said) != said);
+            }
+        }
+    }
+}
+
+fn add_times(sum: &mut Option<Histogram<u64>>, part: Option<&str>) -> Result<(), LatencyError> {
+    let Some(part) = part else {
+        return Ok(());
+    };
+    let part = decode_histogram(part)?;
+    match sum {
+        Some(sum) => sum.add(part).map_err(|_| LatencyError::ADDED),
+        None => {
+            *sum = Some(part);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crowd::order::JoinReport;
+    use crate::fleet::counts::{encode_histogram, latencies};
+
+    fn part(asked: u32, first_asked_ns: u64, took_ns: u64) -> CrowdReport {
+        let mut times = latencies();
+        times.saturating_record(took_ns);
+        CrowdReport {
+            gaps: 1,
+            silence_ns: took_ns,
+            joins: JoinReport {
+                asked,
+                first_asked_ns,
+                last_asked_ns: first_asked_ns + 5,
+                join_times: (asked > 0).then(|| encode_histogram(&times).unwrap()),
+                bodies: vec![(0, 7), (1, took_ns)],
+                ..JoinReport::default()
+            },
+            books: [("btcusdt".to_string(), [(5, 1), (took_ns, 9)].into())].into(),
+            ..CrowdReport::default()
+        }
+    }
+
+    #[test]
+    fn totals_are_of_all_processes() {
+        let mut totals = CrowdTotals::default();
+        totals.add(part(0, 0, 50)).unwrap();
+        totals.add(part(3, 1000, 70)).unwrap();
+        totals.add(part(4, 900, 60)).unwrap();
+        let joins = &totals.report.joins;
+        assert_eq!(
+            (joins.asked, joins.first_asked_ns, joins.last_asked_ns),
+            (7, 900, 1005)
+        );
+        assert_eq!((totals.report.gaps, totals.report.silence_ns), (3, 70));
+        assert_eq!(totals.join_times.as_ref().unwrap().len(), 2);
+        assert_eq!(totals.bodies, [(0, 7), (1, 50), (1, 60), (1, 70)].into());
+        assert_eq!((totals.books["btcusdt"].len(), totals.differing), (4, 0));
+        totals.add_books(&[("btcusdt".to_string(), [(5, 2), (50, 9)].into())].into());
+        assert_eq!(totals.differing, 1, "two say something else at 5");
+    }
+}

@@ -1,0 +1,66 @@
+//! Crowds of real processes: storms and overloads of a real engine as a person runs them, and servers that say what they
+//! should not.
+
+mod liars;
+mod overloads;
+#[path = "../fleet/server.rs"]
+mod server;
+mod storms;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+
+const BENCH: &str = env!("CARGO_BIN_EXE_depthcast-bench");
+
+/// Longer than anything here takes, on a busy host too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The engine's program, which cargo has built already where the whole workspace is tested.
+fn engine() -> &'static str {
+    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "-p",
+                "depthcast",
+                "--bin",
+                "depthcast",
+            ])
+            .status()
+            .expect("cargo");
+        assert!(built.success());
+        Path::new(BENCH).with_file_name("depthcast")
+    });
+    engine.to_str().expect("a path of text")
+}
+
+/// Runs a command; gives its output and the report that it wrote.
+fn measured(name: &str, arguments: &[&str]) -> (Output, Value) {
+    let file = std::env::temp_dir().join(format!("depthcast-bench-{name}-{}.json", std::process::id()));
+    let json = file.to_str().expect("a path of text");
+    let more = ["--json", json, "--engine", engine(), "--fleet-core", "0"];
+    let output = Command::new(BENCH)
+        .args([arguments, &more].concat())
+        .output()
+        .expect("the bench runs");
+    let report = std::fs::read(&file)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    std::fs::remove_file(&file).expect("our own file");
+    (output, serde_json::from_slice(&report).expect("JSON"))
+}
+
+/// A figure of a report.
+fn figure(report: &Value, name: &str) -> f64 {
+    let figures = report["figures"].as_array().expect("figures");
+    let found = figures.iter().find(|figure| figure["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {figures:?}"))["value"]
+        .as_f64()
+        .expect("a number")
+}
