@@ -203,6 +203,8 @@ impl Symbol {
             return Ok(());
         }
         if is_behind {
+            // Nothing changes, and what is owed goes out with this window.
+            self.marks.on_change(at_us, id);
             tracing::info!(
                 symbol = self.instrument.name(),
                 "the feed's book is older than ours, which goes on"
