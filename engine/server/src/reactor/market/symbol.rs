@@ -117,13 +117,17 @@ impl Symbol {
 
     /// Whether what a stream begins with now is continued exactly by the stream's next event.
     pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding) -> bool {
-        if name.kind != StreamKind::Depth {
-            return true;
+        match name.kind {
+            StreamKind::Depth => {
+                self.sync.is_synced()
+                    && self
+                        .ticks_at(name, encoding)
+                        .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
+            }
+            // It begins with the newest there is, and that is not known now.
+            StreamKind::PartialDepth(_) => self.sync.is_synced(),
+            _ => true,
         }
-        self.sync.is_synced()
-            && self
-                .ticks_at(name, encoding)
-                .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
     }
 
     /// The id that the book stands at.
