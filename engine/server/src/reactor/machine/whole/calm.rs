@@ -12,8 +12,8 @@ use crate::reactor::machine::{Checked, ensure};
 /// Turns after which all of it has come to rest.
 const REST_TURNS_MAX: usize = 2000;
 
-/// How long a calm is, in ticks: streams of all cadences have begun by then, and ticked once more.
-const CALM_TICKS: usize = 23;
+/// How long one waits for streams of all cadences to begin and to tick, in ticks.
+const WAIT_TICKS: usize = 12;
 
 /// Conflations that are too many, and some more.
 const SQUEEZES: usize = 34;
@@ -22,28 +22,33 @@ impl World {
     /// The feed heals and everybody reads; then each symbol moves once more, and everybody must come to have that.
     pub(super) fn calm(&mut self, room: usize) -> Checked {
         self.begin_if_need_be();
-        self.is_up = true;
         self.make_room(!0, ENDLESS);
         self.rest()?;
-        // What was lost shows with the next event.
+        self.heal(0);
+        self.wait()?;
+        // Not a thing has come since the books are healed: what was missed must have been told all the same.
+        self.check_newest(false).map_err(|what| format!("in a calm, {what}"))?;
         self.move_all();
         self.rest()?;
+        // What was lost before shows with that event.
         self.heal(0);
         self.rest()?;
-        for tick in 0..CALM_TICKS {
-            if tick == CALM_TICKS - 11 {
-                self.check_settled()
-                    .map_err(|what| format!("in a calm, {what}"))?;
-                self.move_all();
-            }
-            self.pass_time(100);
-            self.rest()?;
-        }
-        self.check_newest()
+        self.move_all();
+        self.wait()?;
+        self.check_newest(true)
             .map_err(|what| format!("after a calm, {what}"))?;
         self.seen.calms += 1;
         for client in self.clients.iter().flatten() {
             client.pipe.borrow_mut().room = room;
+        }
+        Ok(())
+    }
+
+    /// As long as joins and ticks may take.
+    fn wait(&mut self) -> Checked {
+        for _ in 0..WAIT_TICKS {
+            self.pass_time(100);
+            self.rest()?;
         }
         Ok(())
     }
@@ -111,7 +116,8 @@ impl World {
         Ok(())
     }
 
-    fn check_newest(&mut self) -> Checked {
+    /// Everybody has the newest of all its streams, or (`all` is not set) of those that have begun.
+    fn check_newest(&mut self, all: bool) -> Checked {
         self.check_settled()?;
         for place in 0..CLIENTS {
             let Some(client) = &self.clients[place] else {
@@ -123,8 +129,7 @@ impl World {
                 .is_some_and(|session| session.is_open())
             {
                 let around = World::around(&self.exchange, client, &mut self.seen);
-                client
-                    .check_newest(&around)
+                client.check_newest(all, &around)
                     .map_err(|what| format!("client {place}: {what}"))?;
             }
         }

@@ -430,12 +430,12 @@ impl Client {
     }
 
     /// After a calm: it has all that there is of what it has asked for.
-    pub(super) fn check_newest(&self, around: &Around<'_>) -> Checked {
+    pub(super) fn check_newest(&self, all: bool, around: &Around<'_>) -> Checked {
         ensure!(self.is_open, "not opened");
         ensure!(self.asks.is_empty(), "not answered: {:?}", self.asks);
         ensure!(!self.reader.has_begun(), "half a frame is left");
         for (name, flow) in &self.flows {
-            flow.check_newest(around)
+            flow.check_newest(all, around)
                 .map_err(|what| format!("{name}: {what}"))?;
         }
         Ok(())

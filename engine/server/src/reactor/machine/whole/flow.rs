@@ -257,8 +257,11 @@ impl Flow {
         Ok(())
     }
 
-    /// After a calm: it has all that there is.
-    pub(super) fn check_newest(&self, around: &Around<'_>) -> Checked {
+    /// In a calm: it has all that there is, unless (`all` is not set) it has not begun.
+    pub(super) fn check_newest(&self, all: bool, around: &Around<'_>) -> Checked {
+        if !all && self.at.is_none() && self.last.is_none() {
+            return Ok(());
+        }
         if self.name.kind == StreamKind::Heartbeat {
             ensure!(self.last.is_some(), "no heartbeat");
             return Ok(());
