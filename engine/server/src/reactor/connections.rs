@@ -128,6 +128,8 @@ impl<S: Socket> Connections<S> {
     /// The feed began a history.
     pub(super) fn begin_epoch(&mut self, id: u64) {
         self.epoch = Some(id);
+        // A topic may outlive its history: of one who connects before the last who had it is closed.
+        self.fanout.begin_history();
     }
 
     /// The time of what follows, in ticks.
