@@ -2,11 +2,11 @@
 
 use depthcast_market::event::MarketEvent;
 
-use super::exchange::Change;
-use super::steps::CLIENTS;
+use super::exchange::{Change, SYMBOLS_LEN};
+use super::steps::{CLIENTS, From};
 use super::world::World;
 use crate::reactor::machine::socket::ENDLESS;
-use crate::reactor::machine::turn::WHOLE;
+use crate::reactor::machine::turn::{Slices, WHOLE};
 use crate::reactor::machine::{Checked, ensure};
 
 /// Turns after which all of it has come to rest.
@@ -27,7 +27,8 @@ impl World {
         self.heal(0);
         self.wait()?;
         // Not a thing has come since the books are healed: what was missed must have been told all the same.
-        self.check_newest(false).map_err(|what| format!("in a calm, {what}"))?;
+        self.check_newest(false)
+            .map_err(|what| format!("in a calm, {what}"))?;
         self.move_all();
         self.rest()?;
         // What was lost before shows with that event.
@@ -129,11 +130,34 @@ impl World {
                 .is_some_and(|session| session.is_open())
             {
                 let around = World::around(&self.exchange, client, &mut self.seen);
-                client.check_newest(all, &around)
+                client
+                    .check_newest(all, &around)
                     .map_err(|what| format!("client {place}: {what}"))?;
             }
         }
         Ok(())
+    }
+
+    /// A history begins; before its worker has closed those of the last one, somebody connects as one of them did.
+    pub(super) fn turn_over(&mut self, place: usize) -> Checked {
+        let worker = place % self.workers.len();
+        let mut those = self
+            .clients
+            .iter()
+            .flatten()
+            .filter(|client| client.worker == worker);
+        let like = those
+            .next()
+            .map(|client| (client.manner().clone(), client.streams.clone()));
+        let Some((manner, streams)) = like.filter(|_| self.clients[place].is_none()) else {
+            return Ok(());
+        };
+        self.begin_epoch(SYMBOLS_LEN, true);
+        self.turn_market(usize::MAX)?;
+        let unswept = Slices { sweeps: 0, ..WHOLE };
+        self.turn(worker, unswept)?;
+        self.connect(place, &manner, &streams, From::Anew, 400)?;
+        self.turn(worker, unswept).map(drop)
     }
 
     /// Has a client conflated again and again, each time reading all that it is given.

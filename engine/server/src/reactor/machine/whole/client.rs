@@ -102,6 +102,8 @@ pub(super) struct Client {
     pub(super) pipe: Rc<RefCell<Pipe>>,
     pub(super) reader: Reader,
     manner: Manner,
+    /// The streams that it connected for.
+    pub(super) streams: Vec<(usize, usize)>,
     /// Whether its JSON is wrapped, as of the last answer, and in the end.
     wraps: bool,
     will_wrap: bool,
@@ -161,6 +163,7 @@ impl Client {
             pipe,
             reader: Reader::new(),
             manner: manner.clone(),
+            streams: streams.to_vec(),
             wraps: manner.combined,
             will_wrap: manner.combined,
             epoch: None,
