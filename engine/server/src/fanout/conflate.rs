@@ -18,6 +18,15 @@ pub enum Missed {
 }
 
 impl Fanout {
+    /// Update ids count anew from here on: what was given of a topic before says nothing of what is given now.
+    pub fn begin_history(&mut self) {
+        for id in 0..self.topics.key_end() {
+            if let Some(topic) = self.topics.get_mut(id) {
+                topic.last_id = 0;
+            }
+        }
+    }
+
     /// The member goes on with its streams in other topics, from each of `pairs` to the second of it, between the same two
     /// frames: what it is owed of the first counts as of the second from here on, and so does what it was given.
     pub fn carry_over(&mut self, id: MemberId, pairs: &[(TopicId, TopicId)]) {

@@ -255,15 +255,6 @@ impl Fanout {
         }
     }
 
-    /// Another history begins: update ids of the one before say nothing of it.
-    pub fn begin_history(&mut self) {
-        for id in 0..self.topics.key_end() {
-            if let Some(topic) = self.topics.get_mut(id) {
-                topic.last_id = 0;
-            }
-        }
-    }
-
     /// Whether it waits for members that are behind.
     pub fn is_lossless(&self) -> bool {
         self.limits.lossless

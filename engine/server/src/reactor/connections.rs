@@ -132,6 +132,7 @@ impl<S: Socket> Connections<S> {
     /// The feed began a history.
     pub(super) fn begin_epoch(&mut self, id: u64) {
         self.epoch = Some(id);
+        // A topic may outlive its history: of one who connects before the last who had it is closed.
         self.fanout.begin_history();
     }
 

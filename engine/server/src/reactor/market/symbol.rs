@@ -129,14 +129,18 @@ impl Symbol {
 
     /// Whether what a stream begins with now is continued exactly by the stream's next event at a worker.
     pub(super) fn can_begin(&self, now_us: i64, name: StreamName, encoding: Encoding, worker: usize) -> bool {
-        if name.kind != StreamKind::Depth {
-            return true;
+        match name.kind {
+            StreamKind::Depth => {
+                self.sync.is_synced()
+                    && !self.channels.owes(worker, self.content_of(name, encoding))
+                    && self
+                        .ticks_at(name, encoding)
+                        .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
+            }
+            // It begins with the newest there is, and that is not known now.
+            StreamKind::PartialDepth(_) => self.sync.is_synced(),
+            _ => true,
         }
-        self.sync.is_synced()
-            && !self.channels.owes(worker, self.content_of(name, encoding))
-            && self
-                .ticks_at(name, encoding)
-                .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
     }
 
     /// The id that the book stands at.
@@ -216,6 +220,8 @@ impl Symbol {
             return Ok(());
         }
         if is_behind {
+            // Nothing changes, and what is owed goes out with this window.
+            self.marks.on_change(at_us, id);
             tracing::info!(
                 symbol = self.instrument.name(),
                 "the feed's book is older than ours, which goes on"

@@ -2,18 +2,18 @@
 
 use depthcast_market::event::MarketEvent;
 
-use super::exchange::Change;
-use super::steps::CLIENTS;
+use super::exchange::{Change, SYMBOLS_LEN};
+use super::steps::{CLIENTS, From};
 use super::world::World;
 use crate::reactor::machine::socket::ENDLESS;
-use crate::reactor::machine::turn::WHOLE;
+use crate::reactor::machine::turn::{Slices, WHOLE};
 use crate::reactor::machine::{Checked, ensure};
 
 /// Turns after which all of it has come to rest.
 const REST_TURNS_MAX: usize = 2000;
 
-/// How long a calm is, in ticks: streams of all cadences have begun by then, and ticked once more.
-const CALM_TICKS: usize = 23;
+/// How long one waits for streams of all cadences to begin and to tick, in ticks.
+const WAIT_TICKS: usize = 12;
 
 /// Conflations that are too many, and some more.
 const SQUEEZES: usize = 34;
@@ -22,28 +22,34 @@ impl World {
     /// The feed heals and everybody reads; then each symbol moves once more, and everybody must come to have that.
     pub(super) fn calm(&mut self, room: usize) -> Checked {
         self.begin_if_need_be();
-        self.is_up = true;
         self.make_room(!0, ENDLESS);
         self.rest()?;
-        // What was lost shows with the next event.
+        self.heal(0);
+        self.wait()?;
+        // Not a thing has come since the books are healed: what was missed must have been told all the same.
+        self.check_newest(false)
+            .map_err(|what| format!("in a calm, {what}"))?;
         self.move_all();
         self.rest()?;
+        // What was lost before shows with that event.
         self.heal(0);
         self.rest()?;
-        for tick in 0..CALM_TICKS {
-            if tick == CALM_TICKS - 11 {
-                self.check_settled()
-                    .map_err(|what| format!("in a calm, {what}"))?;
-                self.move_all();
-            }
-            self.pass_time(100);
-            self.rest()?;
-        }
-        self.check_newest()
+        self.move_all();
+        self.wait()?;
+        self.check_newest(true)
             .map_err(|what| format!("after a calm, {what}"))?;
         self.seen.calms += 1;
         for client in self.clients.iter().flatten() {
             client.pipe.borrow_mut().room = room;
+        }
+        Ok(())
+    }
+
+    /// As long as joins and ticks may take.
+    fn wait(&mut self) -> Checked {
+        for _ in 0..WAIT_TICKS {
+            self.pass_time(100);
+            self.rest()?;
         }
         Ok(())
     }
@@ -111,7 +117,8 @@ impl World {
         Ok(())
     }
 
-    fn check_newest(&mut self) -> Checked {
+    /// Everybody has the newest of all its streams, or (`all` is not set) of those that have begun.
+    fn check_newest(&mut self, all: bool) -> Checked {
         self.check_settled()?;
         for place in 0..CLIENTS {
             let Some(client) = &self.clients[place] else {
@@ -124,11 +131,33 @@ impl World {
             {
                 let around = World::around(&self.exchange, client, &mut self.seen);
                 client
-                    .check_newest(&around)
+                    .check_newest(all, &around)
                     .map_err(|what| format!("client {place}: {what}"))?;
             }
         }
         Ok(())
+    }
+
+    /// A history begins; before its worker has closed those of the last one, somebody connects as one of them did.
+    pub(super) fn turn_over(&mut self, place: usize) -> Checked {
+        let worker = place % self.workers.len();
+        let mut those = self
+            .clients
+            .iter()
+            .flatten()
+            .filter(|client| client.worker == worker);
+        let like = those
+            .next()
+            .map(|client| (client.manner().clone(), client.streams.clone()));
+        let Some((manner, streams)) = like.filter(|_| self.clients[place].is_none()) else {
+            return Ok(());
+        };
+        self.begin_epoch(SYMBOLS_LEN, true);
+        self.turn_market(usize::MAX)?;
+        let unswept = Slices { sweeps: 0, ..WHOLE };
+        self.turn(worker, unswept)?;
+        self.connect(place, &manner, &streams, From::Anew, 400)?;
+        self.turn(worker, unswept).map(drop)
     }
 
     /// Has a client conflated again and again, each time reading all that it is given.

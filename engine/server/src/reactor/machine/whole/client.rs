@@ -102,6 +102,8 @@ pub(super) struct Client {
     pub(super) pipe: Rc<RefCell<Pipe>>,
     pub(super) reader: Reader,
     manner: Manner,
+    /// The streams that it connected for.
+    pub(super) streams: Vec<(usize, usize)>,
     /// Whether its JSON is wrapped, as of the last answer, and in the end.
     wraps: bool,
     will_wrap: bool,
@@ -161,6 +163,7 @@ impl Client {
             pipe,
             reader: Reader::new(),
             manner: manner.clone(),
+            streams: streams.to_vec(),
             wraps: manner.combined,
             will_wrap: manner.combined,
             epoch: None,
@@ -430,12 +433,12 @@ impl Client {
     }
 
     /// After a calm: it has all that there is of what it has asked for.
-    pub(super) fn check_newest(&self, around: &Around<'_>) -> Checked {
+    pub(super) fn check_newest(&self, all: bool, around: &Around<'_>) -> Checked {
         ensure!(self.is_open, "not opened");
         ensure!(self.asks.is_empty(), "not answered: {:?}", self.asks);
         ensure!(!self.reader.has_begun(), "half a frame is left");
         for (name, flow) in &self.flows {
-            flow.check_newest(around)
+            flow.check_newest(all, around)
                 .map_err(|what| format!("{name}: {what}"))?;
         }
         Ok(())

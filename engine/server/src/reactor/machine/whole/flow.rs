@@ -257,8 +257,20 @@ impl Flow {
         Ok(())
     }
 
-    /// After a calm: it has all that there is.
-    pub(super) fn check_newest(&self, around: &Around<'_>) -> Checked {
+    /// Whether the engine can tell what changed since then; not known of one that has not begun.
+    pub(super) fn is_within_reach(&self, around: &Around<'_>) -> bool {
+        let Ok(history) = around.history(self.symbol) else {
+            return true;
+        };
+        let is_depth = self.name.kind == StreamKind::Depth;
+        !is_depth || self.at.as_ref().is_some_and(|(id, _)| history.known.reaches(*id))
+    }
+
+    /// In a calm: it has all that there is, unless (`all` is not set) it has not begun.
+    pub(super) fn check_newest(&self, all: bool, around: &Around<'_>) -> Checked {
+        if !all && self.at.is_none() && self.last.is_none() {
+            return Ok(());
+        }
         if self.name.kind == StreamKind::Heartbeat {
             ensure!(self.last.is_some(), "no heartbeat");
             return Ok(());

@@ -33,7 +33,7 @@ use world::World;
 use super::Rules;
 
 /// Seeds of each profile, unless told otherwise.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 1500;
 
 /// What has happened in all cases, so that a run which never came to something is seen.
 #[derive(Clone, Copy, Debug, Default)]

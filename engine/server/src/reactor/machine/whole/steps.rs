@@ -90,6 +90,10 @@ pub(super) enum Step {
         symbols: usize,
         has_books: bool,
     },
+    /// A history begins, and while its worker has still to close those of the last one, somebody connects as one of them did.
+    Turnover {
+        place: usize,
+    },
     Time {
         ms: i64,
     },
@@ -229,6 +233,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => prop_oneof![2 => Just(0u64), 1 => 0u64..12].prop_map(|back| Step::Heal { back }),
         2 => (prop_oneof![3 => Just(SYMBOLS_LEN), 1 => 1..SYMBOLS_LEN], any::<bool>())
             .prop_map(|(symbols, has_books)| Step::Epoch { symbols, has_books }),
+        2 => place().prop_map(|place| Step::Turnover { place }),
         2 => place().prop_map(|place| Step::End { place }),
         2 => place().prop_map(|place| Step::Reset { place }),
         3 => room().prop_map(|room| Step::Calm { room }),

@@ -123,6 +123,15 @@ impl World {
         if client.close.is_some() && !client.is_told {
             client.is_told = true;
             client.check_close(limit, &mut self.seen)?;
+            let is_for_history = client
+                .close
+                .as_ref()
+                .is_some_and(|(_, why)| why.contains("more was missed"));
+            let around = World::around(&self.exchange, client, &mut self.seen);
+            ensure!(
+                !is_for_history || client.flows.values().any(|flow| !flow.is_within_reach(&around)),
+                "closed for want of a history that is there"
+            );
             client.has_left = true;
             client.pipe.borrow_mut().end();
         }

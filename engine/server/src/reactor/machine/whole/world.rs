@@ -165,6 +165,7 @@ impl World {
             }
             Step::Heal { back } => self.heal(back),
             Step::Epoch { symbols, has_books } => self.begin_epoch(symbols, has_books),
+            Step::Turnover { place } => return self.turn_over(place),
             Step::Time { ms } => self.pass_time(ms),
             Step::Market { messages } => return self.turn_market(messages),
             Step::Turn { worker, slices } => {
@@ -202,7 +203,7 @@ impl World {
         }
     }
 
-    fn connect(
+    pub(super) fn connect(
         &mut self,
         place: usize,
         manner: &Manner,
@@ -282,7 +283,7 @@ impl World {
         }
     }
 
-    fn begin_epoch(&mut self, symbols: usize, has_books: bool) {
+    pub(super) fn begin_epoch(&mut self, symbols: usize, has_books: bool) {
         let id = self.exchange.begin_epoch(symbols);
         let symbols = SYMBOLS.iter().zip(FEED_CADENCES).take(symbols);
         let symbols = symbols.map(|(name, depth_cadence_ms)| {
