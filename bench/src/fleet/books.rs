@@ -1,6 +1,8 @@
 //! The books of a sample connection: each depth stream begins with a snapshot (`snapshot=1`), and every event has to
 //! continue it exactly (U is the last u + 1) and to leave it uncrossed.
 
+mod compare;
+
 use std::collections::BTreeMap;
 
 use depthcast_market::book::{Book, BookLimits};
@@ -13,9 +15,9 @@ use depthcast_wire::stream::{StreamKind, StreamName};
 use depthcast_wire::ws::{Incoming, MessageReader, Role};
 use serde::Deserialize;
 
-use super::ledger::{Ledger, Teller, content};
+use super::ledger::{Ledger, Teller};
 use super::order::Format;
-use super::trail::Trail;
+use super::trail::{Trail, digest_of_book};
 
 /// Where a snapshot's kind stands in a message, at the latest: behind a wrapper with the longest stream name.
 const SNAPSHOT_MARK_BY: usize = 128;
@@ -69,14 +71,6 @@ pub enum BookFault {
         /// The stream, or its symbol in SBE.
         stream: String,
         /// The id it stands at.
-        last_id: u64,
-    },
-    /// A slow reader's book is not what that of another is at the same id.
-    #[error("{stream}: the book at {last_id} is not that of a reader that kept up")]
-    Different {
-        /// The stream, or its symbol in SBE.
-        stream: String,
-        /// The id they stand at.
         last_id: u64,
     },
     /// Another book of the symbol said something else at the same id.
@@ -200,7 +194,7 @@ impl Books {
     /// Compares all books as they stand.
     pub fn compare(&self, ledger: &mut Ledger) {
         for book in self.books.values().filter(|book| book.is_slow) {
-            if let (Some(id), Some(content)) = (book.last_id, book.book.as_ref().map(content)) {
+            if let (Some(id), Some(content)) = (book.last_id, book.book.as_ref().map(digest_of_book)) {
                 ledger.tell(&book.stream, id, content, Teller::Slow { conflated: false });
             }
         }
@@ -308,77 +302,11 @@ impl StreamBook {
         Ok(1)
     }
 
-    fn load_and_compare(
-        &mut self,
-        snapshot: &BookSnapshot,
-        exponents: Exponents,
-        ledger: &mut Option<Ledger>,
-    ) -> Result<u64, BookFault> {
-        // A stream begins with one; a later one stands for events that could not be told any more.
-        let conflated = self.last_id.is_some();
-        let events = self.load(snapshot, exponents)?;
-        self.compare(conflated, ledger).map(|()| events)
-    }
-
-    fn apply_and_compare(
-        &mut self,
-        update: &DepthUpdate,
-        exponents: Exponents,
-        ledger: &mut Option<Ledger>,
-    ) -> Result<u64, BookFault> {
-        let events = self.apply(update, exponents)?;
-        let conflated = self.is_slow
-            && ledger
-                .as_ref()
-                .is_some_and(|ledger| ledger.is_merged(&self.stream, update.first_id, update.last_id));
-        self.compare(conflated, ledger).map(|()| events)
-    }
-
-    /// Puts down what the book has become, or holds it against what others put down.
-    fn compare(&mut self, conflated: bool, ledger: &mut Option<Ledger>) -> Result<(), BookFault> {
-        let (Some(ledger), Some(book), Some(last_id)) = (ledger, &self.book, self.last_id) else {
-            return Ok(());
-        };
-        let teller = if self.is_slow {
-            ledger.conflations += u64::from(conflated);
-            self.events_alone += 1;
-            if !conflated && self.events_alone < EVENTS_PER_COMPARISON {
-                return Ok(());
-            }
-            self.events_alone = 0;
-            Teller::Slow { conflated }
-        } else if ledger.is_sure(&self.stream, last_id) {
-            return Ok(());
-        } else {
-            Teller::Healthy
-        };
-        match ledger.tell(&self.stream, last_id, content(book), teller) {
-            true => Ok(()),
-            false => Err(BookFault::Different {
-                stream: self.stream.clone(),
-                last_id,
-            }),
-        }
-    }
-
     fn refused(&self, reason: &dyn std::fmt::Display) -> BookFault {
         BookFault::Refused {
             stream: self.stream.clone(),
             reason: reason.to_string(),
         }
-    }
-
-    /// Holds what it says against what other books of the symbol said at the same id.
-    fn compare_on(&self, trail: &mut Option<Trail>) -> Result<(), BookFault> {
-        let (Some(book), Some(trail)) = (&self.book, trail) else {
-            return Ok(());
-        };
-        trail
-            .note(&self.stream, book)
-            .map_err(|differs| BookFault::Differs {
-                stream: self.stream.clone(),
-                last_id: differs.last_id,
-            })
     }
 
     fn check_uncrossed(&mut self) -> Result<(), BookFault> {

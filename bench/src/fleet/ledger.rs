@@ -2,10 +2,6 @@
 //! one that was told all: whoever stands at the same id of a stream has to have the same book.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hasher};
-
-use depthcast_market::book::Book;
-use depthcast_market::event::Side;
 
 /// Ids of a stream that are remembered, the newest: minutes of a stream of ten events a second, and far longer than an
 /// engine lets somebody fall behind.
@@ -108,23 +104,11 @@ impl Ledger {
     }
 }
 
-/// Stands for all levels of a book, prices and quantities of both sides.
-pub fn content(book: &Book) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for side in [Side::Bid, Side::Ask] {
-        hasher.write_usize(book.level_count(side));
-        for level in book.top(side, usize::MAX) {
-            hasher.write_i64(level.price);
-            hasher.write_i64(level.qty);
-        }
-    }
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::trail::digest_of_book;
     use super::*;
-    use depthcast_market::book::BookLimits;
+    use depthcast_market::book::{Book, BookLimits};
     use depthcast_market::event::{BookSnapshot, DepthUpdate, Level};
 
     const SLOW: Teller = Teller::Slow { conflated: false };
@@ -195,7 +179,7 @@ mod tests {
         };
         let one = book(vec![level(5, 1), level(4, 1)], vec![level(6, 1)]);
         let mut other = book(vec![level(5, 1)], vec![level(6, 1)]);
-        assert_ne!(content(&one), content(&other));
+        assert_ne!(digest_of_book(&one), digest_of_book(&other));
         let update = DepthUpdate {
             event_time_us: 0,
             first_id: 4,
@@ -204,10 +188,14 @@ mod tests {
             asks: Vec::new(),
         };
         other.apply(&update).unwrap();
-        assert_eq!(content(&one), content(&other), "the way there does not matter");
+        assert_eq!(
+            digest_of_book(&one),
+            digest_of_book(&other),
+            "the way there does not matter"
+        );
         let quantity = book(vec![level(5, 1), level(4, 2)], vec![level(6, 1)]);
         let side = book(vec![level(4, 1)], vec![level(5, 1), level(6, 1)]);
-        assert_ne!(content(&one), content(&quantity));
-        assert_ne!(content(&one), content(&side));
+        assert_ne!(digest_of_book(&one), digest_of_book(&quantity));
+        assert_ne!(digest_of_book(&one), digest_of_book(&side));
     }
 }

@@ -35,9 +35,7 @@ impl Trail {
             return Ok(());
         };
         let last_id = book.last_id();
-        let sides = [Side::Bid, Side::Ask].map(|side| book.top(side, usize::MAX));
-        let [bids, asks] = sides;
-        let said = digest(bids, asks);
+        let said = digest_of_book(book);
         if let Some(other) = ids.get(&last_id) {
             self.compared += 1;
             return if *other == said {
@@ -71,6 +69,12 @@ impl Trail {
 
 fn symbol_of(stream: &str) -> String {
     stream.split('@').next().unwrap_or(stream).to_lowercase()
+}
+
+/// What a book says, as [`Trail`] has it.
+pub fn digest_of_book(book: &Book) -> u64 {
+    let [bids, asks] = [Side::Bid, Side::Ask].map(|side| book.top(side, usize::MAX));
+    digest(bids, asks)
 }
 
 /// What a snapshot says, as [`Trail`] has it.

@@ -517,6 +517,11 @@ impl<S: Socket> Connections<S> {
         self.joins.get(id).is_some()
     }
 
+    /// Whether a connection has asked the market thread to join, and was not answered.
+    pub(super) fn has_asked(&self, id: u32) -> bool {
+        self.joins.get(id).is_some_and(|join| join.number != 0)
+    }
+
     /// How many connections have a deadline.
     pub(super) fn deadlines(&self) -> usize {
         self.wheel.armed()

@@ -11,18 +11,24 @@ pub(super) struct Lag {
     since: u32,
     /// When it is to be conflated, if it is.
     conflate_at: Option<u32>,
+    /// Since when it waits for us: it has room, and its streams do not go on yet.
+    waits_since: Option<u32>,
 }
 
 impl Lag {
     /// When something is to be done about it.
     pub(super) fn deadline(&self, limits: &SessionLimits) -> u32 {
+        if self.waits_since.is_some() {
+            return u32::MAX;
+        }
         let given_up = self.since + limits.lag_ticks;
         self.conflate_at.map_or(given_up, |at| at.min(given_up))
     }
 
     /// How long it has lasted, where that is longer than may be.
     pub(super) fn too_long(&self, now: u32, limits: &SessionLimits) -> Option<u32> {
-        Some(now - self.since).filter(|ticks| *ticks >= limits.lag_ticks)
+        let lag = now - self.since;
+        (self.waits_since.is_none() && lag >= limits.lag_ticks).then_some(lag)
     }
 
     /// Whether it is time to conflate: true once.
@@ -39,13 +45,23 @@ impl Session {
             self.lag = Some(Box::new(Lag {
                 since: now,
                 conflate_at,
+                waits_since: None,
             }));
+        }
+    }
+
+    /// It was conflated, and has room again: until [`Session::on_rejoined`] it is not the peer that lags.
+    pub fn on_room_to_rejoin(&mut self, now: u32) {
+        if let Some(lag) = &mut self.lag {
+            lag.waits_since.get_or_insert(now);
         }
     }
 
     /// It was conflated, and its streams go on: what it owes from here on is young again, though it lags as it did.
     pub fn on_rejoined(&mut self, now: u32, limits: &SessionLimits) {
         if let Some(lag) = &mut self.lag {
+            // A book that was stale, or a worker that was behind, is no fault of the peer's.
+            lag.since += lag.waits_since.take().map_or(0, |since| now - since);
             lag.conflate_at = Some(now + limits.conflate_ticks);
         }
     }

@@ -96,7 +96,10 @@ impl<S: Socket> Connections<S> {
     pub(super) fn rejoin(&mut self, id: u32) {
         if self.is_to_rejoin(id) && self.slab.get(id).is_some() {
             let next = self.with_session(id, |session, turn| match turn.host.rejoin() {
-                Ok(()) => crate::session::Next::Continue,
+                Ok(()) => {
+                    session.on_room_to_rejoin(turn.now);
+                    crate::session::Next::Continue
+                }
                 Err(error) => session.on_bound(&error, turn),
             });
             self.carry_out(id, next);

@@ -7,7 +7,7 @@ use super::{FeedMessage, Market, WorkerMessage};
 impl Market {
     /// Begins a turn of the loop, and answers the requests that wait.
     pub(in crate::reactor) fn begin_by_hand(&mut self) {
-        self.joins.begin_turn();
+        self.begin_turn();
         self.answer_requests();
     }
 
@@ -22,9 +22,11 @@ impl Market {
         self.on_second(true);
     }
 
-    /// Hands on what waits for the workers. False while a mailbox is full: no feed message is taken then.
+    /// Hands on what waits for the workers. False while a mailbox is full: no feed message is taken then, of a feed that waits.
     pub(in crate::reactor) fn hand_on_by_hand(&mut self) -> bool {
-        self.outbox.try_hand_on()
+        let is_all = self.outbox.try_hand_on();
+        self.count_deferred();
+        is_all
     }
 
     /// The streams of the frames and bodies that were not handed on yet, in the order in which they were made for each worker.

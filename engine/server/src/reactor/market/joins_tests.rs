@@ -184,6 +184,25 @@ fn a_stale_book_lets_nobody_begin_until_it_is_healed() {
 }
 
 #[test]
+fn the_top_of_a_stale_book_is_told_anew_once_it_is_healed() {
+    let mut rig = changed();
+    rig.market.on_feed(FeedMessage::Break {
+        reason: "test".into(),
+    });
+    join_since(&mut rig, 1, &["btcusdt@depth5@100ms"], RAW, Since::Newest);
+    rig.time(2000);
+    assert!(told(&mut rig).is_empty(), "its top is not known now");
+    rig.snapshot(2050, 20, &[(102, 7)], &[(110, 1)]);
+    rig.time(2200);
+    let told = told(&mut rig);
+    let joined = told.iter().find(|told| told.starts_with("join 1: "));
+    assert!(
+        joined.is_some_and(|joined| joined.contains(r#""lastUpdateId":20,"#)),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn an_unknown_symbol_begins_without_a_snapshot() {
     let mut rig = changed();
     join(&mut rig, 1, &["nosuch@depth@100ms", "btcusdt@depth@100ms"], RAW);

@@ -182,6 +182,10 @@ impl Market {
             WhenBehind::Merge if self.outbox.try_hand_on() => {}
             WhenBehind::Merge => self.shed_overload(),
         }
+        self.count_deferred();
+    }
+
+    fn count_deferred(&mut self) {
         Counters::add(&self.counters.merged, self.outbox.take_deferred());
     }
 

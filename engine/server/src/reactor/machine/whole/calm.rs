@@ -129,7 +129,7 @@ impl World {
                 .session(client.id)
                 .is_some_and(|session| session.is_open())
             {
-                let around = World::around(&self.exchange, client, &mut self.seen);
+                let around = World::around(&self.exchange, client, self.is_live, &mut self.seen);
                 client
                     .check_newest(all, &around)
                     .map_err(|what| format!("client {place}: {what}"))?;

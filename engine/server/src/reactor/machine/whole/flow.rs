@@ -28,6 +28,8 @@ pub(super) struct Around<'a> {
     pub(super) epoch: Option<u64>,
     /// Its socket had no room at some time: what it was owed may have been merged or skipped.
     pub(super) was_short: bool,
+    /// The newest may come in the place of those before it: its socket had no room, or its worker was behind.
+    pub(super) may_skip: bool,
     pub(super) with_snapshots: bool,
     pub(super) is_sbe: bool,
     pub(super) seen: &'a mut Seen,
@@ -94,13 +96,13 @@ impl Flow {
                 let bests = &around.history(self.symbol)?.bests;
                 // What was skipped for one that had no room is told from where it is newest, which may be known already.
                 let from =
-                    self.last.unwrap_or(0) as usize - usize::from(around.was_short && self.last.is_some());
+                    self.last.unwrap_or(0) as usize - usize::from(around.may_skip && self.last.is_some());
                 let found = bests[from..].iter().position(|was| was == best);
                 let found =
                     found.ok_or_else(|| format!("{best:?} is not among those since number {from}"))?;
                 ensure!(
-                    found == 0 || around.was_short || self.last.is_none(),
-                    "{found} skipped for one that had room"
+                    found == 0 || around.may_skip || self.last.is_none(),
+                    "{found} skipped for one that had room, of a worker that was not behind"
                 );
                 self.last = Some((from + found + 1) as u64);
                 around.seen.bests += 1;

@@ -59,6 +59,8 @@ struct Seen {
     breaks: u64,
     healed: u64,
     gaps: u64,
+    /// Events that a worker was told of later, in fewer, being behind.
+    merged: u64,
     /// Turns at whose end a mailbox was full.
     full: u64,
     calms: u64,
@@ -74,6 +76,7 @@ impl World {
         let totals = self.counters.totals();
         self.seen.conflated += totals.conflated_for_age + totals.conflated_for_bytes;
         self.seen.gaps += totals.feed_gaps;
+        self.seen.merged += totals.merged;
         Ok(())
     }
 }
@@ -81,7 +84,7 @@ impl World {
 fn run(rules: &Rules) -> Seen {
     let seen = RefCell::new(Seen::default());
     for_each_seed(SEEDS, &case(), &format!("{rules:?}"), |case| {
-        let mut world = World::new(rules, case.workers, *seen.borrow());
+        let mut world = World::new(rules, case, *seen.borrow());
         world.run(case)?;
         *seen.borrow_mut() = world.seen;
         Ok(())
@@ -100,7 +103,7 @@ fn assert_came(came: &[(&str, u64)]) {
     }
 }
 
-fn always(seen: &Seen) -> [(&'static str, u64); 13] {
+fn always(seen: &Seen) -> [(&'static str, u64); 14] {
     [
         (
             "differences of some cadence",
@@ -117,6 +120,7 @@ fn always(seen: &Seen) -> [(&'static str, u64); 13] {
         ("broken feeds", seen.breaks),
         ("healed books", seen.healed),
         ("gaps", seen.gaps),
+        ("events merged for a worker that was behind", seen.merged),
         ("full mailboxes", seen.full),
     ]
 }

@@ -17,6 +17,8 @@ const STEPS_MAX: usize = 300;
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) workers: usize,
+    /// The feed goes on while workers are behind.
+    pub(super) is_live: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -243,5 +245,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 pub(super) fn case() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(step(), 1..=STEPS_MAX);
-    (1usize..3, steps).prop_map(|(workers, steps)| Case { workers, steps })
+    (1usize..3, any::<bool>(), steps).prop_map(|(workers, is_live, steps)| Case {
+        workers,
+        is_live,
+        steps,
+    })
 }

@@ -68,6 +68,7 @@ impl World {
         }
         connections.fanout.enforce_retention();
         connections.flush(slices.visits);
+        hand.inbox.set_busy(connections.is_catching_up());
         for &place in &places {
             clients[place].as_mut().expect("a client").on_writes(now);
         }
@@ -94,6 +95,10 @@ impl World {
             client.socket.dry_since = None;
             client.socket.is_blocked = false;
         }
+        if is_open && connections.has_asked(client.id) {
+            // Until the market thread has answered it is not the client who is late.
+            client.socket.dry_since = None;
+        }
         if let Some(session) = session
             && session.is_closing()
             && client.closing.is_none()
@@ -117,7 +122,7 @@ impl World {
         );
         let written = std::mem::take(&mut client.pipe.borrow_mut().written);
         for got in client.reader.read(&written)? {
-            let mut around = World::around(&self.exchange, client, &mut self.seen);
+            let mut around = World::around(&self.exchange, client, self.is_live, &mut self.seen);
             client.on_got(&got, &mut around)?;
         }
         if client.close.is_some() && !client.is_told {
@@ -127,7 +132,7 @@ impl World {
                 .close
                 .as_ref()
                 .is_some_and(|(_, why)| why.contains("more was missed"));
-            let around = World::around(&self.exchange, client, &mut self.seen);
+            let around = World::around(&self.exchange, client, self.is_live, &mut self.seen);
             ensure!(
                 !is_for_history || client.flows.values().any(|flow| !flow.is_within_reach(&around)),
                 "closed for want of a history that is there"

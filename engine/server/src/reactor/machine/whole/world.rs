@@ -12,7 +12,7 @@ use depthcast_market::instrument::{Exponents, Instrument};
 use super::client::{Client, LeftOff, Manner};
 use super::exchange::{Exchange, SYMBOLS, SYMBOLS_LEN};
 use super::flow::Around;
-use super::steps::{CLIENTS, From, Step};
+use super::steps::{CLIENTS, Case, From, Step};
 use super::{Rules, Seen};
 use crate::fanout::Fanout;
 use crate::reactor::connections::Connections;
@@ -56,6 +56,8 @@ pub(super) struct World {
     is_second_due: bool,
     /// Nothing waits for a mailbox with room.
     pub(super) is_handed_on: bool,
+    /// The feed goes on while workers are behind.
+    pub(super) is_live: bool,
     pub(super) workers: Vec<Worker>,
     pub(super) clients: Vec<Option<Client>>,
     left_off: Vec<Option<LeftOff>>,
@@ -63,7 +65,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(rules: &Rules, workers: usize, seen: Seen) -> World {
+    pub(super) fn new(rules: &Rules, case: &Case, seen: Seen) -> World {
+        let workers = case.workers;
+        let when_behind = if case.is_live {
+            WhenBehind::Merge
+        } else {
+            WhenBehind::Wait
+        };
         let (to_market, requests) = bounded(MAILBOX);
         let counters = Arc::new(Counters::of_workers(workers));
         let (mut mailboxes, mut hands) = (Vec::new(), Vec::new());
@@ -87,7 +95,7 @@ impl World {
                 never(),
                 never(),
                 mailboxes,
-                WhenBehind::Wait,
+                when_behind,
                 counters.clone(),
             ),
             counters,
@@ -99,6 +107,7 @@ impl World {
             now_us: BEGIN_US,
             is_second_due: false,
             is_handed_on: true,
+            is_live: case.is_live,
             workers: hands,
             clients: (0..CLIENTS).map(|_| None).collect(),
             left_off: vec![None; CLIENTS],
@@ -314,8 +323,9 @@ impl World {
     /// One turn of the market thread, as `Market::run` has it.
     pub(super) fn turn_market(&mut self, messages: usize) -> Checked {
         self.watch_stale(|market| market.begin_by_hand(), |_| false)?;
-        // While a mailbox is full the feed waits.
-        for _ in 0..if self.is_handed_on { messages } else { 0 } {
+        // While a mailbox is full the feed waits, or goes on.
+        let goes_on = self.is_live || self.is_handed_on;
+        for _ in 0..if goes_on { messages } else { 0 } {
             let Some(message) = self.from_feed.pop_front() else {
                 break;
             };
@@ -341,6 +351,8 @@ impl World {
             _ => {}
         }
         let epoch = self.market_epoch.unwrap_or_default();
+        // What a worker that was behind was not told of a history comes before its end.
+        let ends_history = self.is_live && matches!(message, FeedMessage::Epoch { .. });
         self.watch_stale(
             |market| market.take_by_hand(message),
             |world| {
@@ -354,7 +366,7 @@ impl World {
                         history.known.on_break();
                     }
                 }
-                matches!(event, Some((_, MarketEvent::Snapshot(_))))
+                ends_history || matches!(event, Some((_, MarketEvent::Snapshot(_))))
             },
         )
     }
@@ -408,11 +420,17 @@ impl World {
     }
 
     /// What a client knows beside its streams.
-    pub(super) fn around<'a>(exchange: &'a Exchange, client: &Client, seen: &'a mut Seen) -> Around<'a> {
+    pub(super) fn around<'a>(
+        exchange: &'a Exchange,
+        client: &Client,
+        is_live: bool,
+        seen: &'a mut Seen,
+    ) -> Around<'a> {
         Around {
             exchange,
             epoch: client.epoch,
             was_short: client.socket.was_short,
+            may_skip: is_live || client.socket.was_short,
             with_snapshots: client.manner().snapshots || client.resumes(),
             is_sbe: client.manner().sbe,
             seen,
