@@ -31,6 +31,11 @@ impl Lag {
         (self.waits_since.is_none() && lag >= limits.lag_ticks).then_some(lag)
     }
 
+    /// It waits for us no more. A book that was stale, or a worker that was behind, is no fault of the peer's.
+    fn stop_waiting(&mut self, now: u32) {
+        self.since += self.waits_since.take().map_or(0, |since| now - since);
+    }
+
     /// Whether it is time to conflate: true once.
     pub(super) fn take_conflation(&mut self, now: u32) -> bool {
         self.conflate_at.take_if(|at| now >= *at).is_some()
@@ -50,6 +55,13 @@ impl Session {
         }
     }
 
+    /// It is conflated, and so waits for room first of all.
+    pub fn on_conflated(&mut self, now: u32) {
+        if let Some(lag) = &mut self.lag {
+            lag.stop_waiting(now);
+        }
+    }
+
     /// It was conflated, and has room again: until [`Session::on_rejoined`] it is not the peer that lags.
     pub fn on_room_to_rejoin(&mut self, now: u32) {
         if let Some(lag) = &mut self.lag {
@@ -60,8 +72,7 @@ impl Session {
     /// It was conflated, and its streams go on: what it owes from here on is young again, though it lags as it did.
     pub fn on_rejoined(&mut self, now: u32, limits: &SessionLimits) {
         if let Some(lag) = &mut self.lag {
-            // A book that was stale, or a worker that was behind, is no fault of the peer's.
-            lag.since += lag.waits_since.take().map_or(0, |since| now - since);
+            lag.stop_waiting(now);
             lag.conflate_at = Some(now + limits.conflate_ticks);
         }
     }

@@ -55,8 +55,8 @@ impl<S: Socket> Connections<S> {
             is_to_rejoin: false,
         };
         let mut state = self.conflated.get(&id).copied().unwrap_or(fresh);
-        if state.is_to_rejoin {
-            // It owes nothing but what is its own.
+        if state.is_to_rejoin && self.fanout.topics_of(id).is_empty() {
+            // It owes nothing but what is its own. One that has subscribed to more meanwhile may owe that.
             return true;
         }
         if now - state.since >= CONFLATIONS_WINDOW_TICKS {
@@ -71,7 +71,12 @@ impl<S: Socket> Connections<S> {
             return true;
         }
         let is_blocked = self.fanout.is_blocked(id);
-        if !self.with_session(id, |_, turn| turn.host.conflate(encoding, with_snapshots)) {
+        let is_done = self.with_session(id, |session, turn| {
+            let is_done = turn.host.conflate(encoding, with_snapshots);
+            session.on_conflated(turn.now);
+            is_done
+        });
+        if !is_done {
             return false;
         }
         state.is_to_rejoin = true;

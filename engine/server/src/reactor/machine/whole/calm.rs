@@ -12,8 +12,9 @@ use crate::reactor::machine::{Checked, ensure};
 /// Turns after which all of it has come to rest.
 const REST_TURNS_MAX: usize = 2000;
 
-/// How long one waits for streams of all cadences to begin and to tick, in ticks.
-const WAIT_TICKS: usize = 12;
+/// How long one waits for streams of all cadences to begin and to tick, in ticks: a second, and another where a worker was behind
+/// just when they could have begun.
+const WAIT_TICKS: usize = 22;
 
 /// Conflations that are too many, and some more.
 const SQUEEZES: usize = 34;
