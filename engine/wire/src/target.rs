@@ -285,7 +285,9 @@ fn parse_resume(list: &str) -> Result<Vec<(SymbolName, u64)>, TargetError> {
         }
         let parsed = item
             .split_once(':')
-            .and_then(|(symbol, id)| Some((SymbolName::new(symbol)?, parse_number(id)?)))
+            .and_then(|(symbol, id)| {
+                Some((SymbolName::new(&symbol.to_ascii_lowercase())?, parse_number(id)?))
+            })
             .filter(|(symbol, _)| seen.insert(*symbol));
         ids.push(parsed.ok_or_else(|| TargetError::Resume { value: excerpt(item) })?);
     }

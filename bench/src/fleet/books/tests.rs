@@ -258,7 +258,7 @@ fn a_slow_readers_book_is_held_against_anothers() {
         assert_eq!(counts, (2, 2, 1));
         let fault = fault.unwrap();
         assert!(
-            fault.ends_with("the book at 14 is not that of a reader that kept up"),
+            fault.ends_with("at 14 the book differs from what another connection's said there"),
             "{fault}"
         );
         // A whole book again stands for what could not be told.

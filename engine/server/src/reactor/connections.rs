@@ -13,7 +13,7 @@ use depthcast_wire::ws::CloseCode;
 use self::catching_up::CatchingUp;
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
-use super::messages::Body;
+use super::messages::{Body, JoinError};
 use super::owner::{Owner, count_subscriber};
 use super::socket::Socket;
 use super::topics::Topics;
@@ -311,9 +311,9 @@ impl<S: Socket> Connections<S> {
             }
             FanoutEvent::CaughtUp(id) => {
                 // One whose streams have not gone on yet has only been given what was begun.
-                if !self.is_to_rejoin(id)
-                    && let Some(connection) = self.slab.get_mut(id)
-                {
+                if self.is_to_rejoin(id) {
+                    self.wait_for_market(id);
+                } else if let Some(connection) = self.slab.get_mut(id) {
                     connection.session.on_caught_up();
                     self.arm(id);
                 }
@@ -357,21 +357,20 @@ impl<S: Socket> Connections<S> {
     }
 
     /// A connection's join takes effect here, or cannot.
-    pub(super) fn on_joined(&mut self, id: u32, number: u32, bodies: Result<Vec<Body>, &'static str>) {
+    pub(super) fn on_joined(&mut self, id: u32, number: u32, bodies: Result<Vec<Body>, JoinError>) {
         if self.joins.get(id).is_none_or(|join| join.number != number) {
             // It has gone, or has come to want something else.
             return;
         }
-        let is_lagging = self.is_to_rejoin(id);
         let next = self.with_session(id, |session, turn| match bodies {
             Ok(bodies) => match turn.host.on_joined(number, bodies) {
                 Ok(()) => Next::Continue,
                 Err(error) => session.on_bound(&error, turn),
             },
-            Err(reason) if is_lagging => {
+            Err(JoinError::Forgotten(reason)) => {
                 session.give_up(CloseCode::POLICY_VIOLATION, reason, EndCause::TooFarBehind, turn)
             }
-            Err(reason) => session.say_goodbye(
+            Err(JoinError::Bound(reason)) => session.say_goodbye(
                 &Goodbye {
                     code: CloseCode::TRY_AGAIN_LATER,
                     reason,
@@ -437,6 +436,7 @@ impl<S: Socket> Connections<S> {
             connection.session.on_caught_up();
             self.arm(id);
         }
+        self.wait_for_market(id);
         let connection = &mut self.slab[id];
         if std::mem::take(&mut connection.is_paused) {
             self.on_readable(id, false);

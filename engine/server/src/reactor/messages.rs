@@ -69,6 +69,15 @@ pub struct Body {
     pub ids: Ids,
 }
 
+/// Why a join cannot take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// A bound of the engine: close with 1013 and this reason.
+    Bound(&'static str),
+    /// The connection was too slow for what the engine remembers: close with 1008 and this reason.
+    Forgotten(&'static str),
+}
+
 /// Why a topic cannot go on without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicEnd {
@@ -90,7 +99,7 @@ pub enum WorkerMessage {
         /// Which of its joins.
         number: u32,
         /// What its streams begin with, ready to be sent; or why they cannot.
-        bodies: Result<Vec<Body>, &'static str>,
+        bodies: Result<Vec<Body>, JoinError>,
     },
     /// These topics cannot go on without a gap: close who has them with 1013.
     EndTopics(Vec<TopicToken>, TopicEnd),

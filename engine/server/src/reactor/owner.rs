@@ -151,13 +151,13 @@ impl Owner<'_> {
 
     /// Forgets what a member that is too far behind is owed; its streams begin anew once its socket takes bytes again, see
     /// [`Owner::rejoin`]. False, and nothing is done, where one of them cannot be told in fewer events than there were.
-    pub(super) fn conflate(&mut self, encoding: Encoding, with_snapshots: bool) -> bool {
+    pub(super) fn conflate(&mut self, encoding: Encoding, with_snapshots: bool) -> Result<bool, FanoutError> {
         let names = self.streams();
         let Some(epoch) = self
             .epoch
             .filter(|_| names.iter().all(|name| can_conflate(name.kind)))
         else {
-            return false;
+            return Ok(false);
         };
         let received: HashMap<TopicId, StreamName> = self
             .fanout
@@ -192,10 +192,14 @@ impl Owner<'_> {
             tokens: Vec::new(),
             begins,
             later: Vec::new(),
-            replies,
+            replies: Vec::new(),
         };
         self.joins.park(self.id, join);
-        true
+        // What was written in the encoding before is forgotten: nothing is left that these have to stand behind.
+        for reply in replies {
+            self.fanout.queue(self.id, reply)?;
+        }
+        Ok(true)
     }
 
     /// The socket of one that was conflated takes bytes again: asks for its streams.

@@ -45,7 +45,9 @@ impl Lag {
 impl Session {
     /// The socket took less than was owed.
     pub fn on_blocked(&mut self, now: u32, limits: &SessionLimits) {
-        if self.lag.is_none() {
+        if let Some(lag) = &mut self.lag {
+            lag.stop_waiting(now);
+        } else {
             let conflate_at = self.conflates().then(|| now + limits.conflate_ticks);
             self.lag = Some(Box::new(Lag {
                 since: now,
@@ -62,8 +64,9 @@ impl Session {
         }
     }
 
-    /// It was conflated, and has room again: until [`Session::on_rejoined`] it is not the peer that lags.
-    pub fn on_room_to_rejoin(&mut self, now: u32) {
+    /// It was conflated, has taken all that there is for it, and has asked for its streams: until [`Session::on_rejoined`], or
+    /// until it is blocked again, it is not the peer that lags.
+    pub fn on_market_awaited(&mut self, now: u32) {
         if let Some(lag) = &mut self.lag {
             lag.waits_since.get_or_insert(now);
         }

@@ -4,7 +4,7 @@ use super::{Connections, EndCause};
 use crate::reactor::counters::{Counters, WorkerCounters};
 use crate::reactor::shared::OwnCount;
 use crate::reactor::socket::Socket;
-use crate::session::TICK_MS;
+use crate::session::{Next, TICK_MS};
 
 /// Conflations of one connection within [`CONFLATIONS_WINDOW_TICKS`] before it is closed: it is too slow for its streams.
 pub(in crate::reactor) const CONFLATIONS_MAX: u32 = 30;
@@ -55,8 +55,8 @@ impl<S: Socket> Connections<S> {
             is_to_rejoin: false,
         };
         let mut state = self.conflated.get(&id).copied().unwrap_or(fresh);
-        if state.is_to_rejoin && self.fanout.topics_of(id).is_empty() {
-            // It owes nothing but what is its own. One that has subscribed to more meanwhile may owe that.
+        if self.fanout.topics_of(id).is_empty() {
+            // It owes nothing but what is its own: it has no streams, or is to rejoin them and has not subscribed to more.
             return true;
         }
         if now - state.since >= CONFLATIONS_WINDOW_TICKS {
@@ -71,13 +71,19 @@ impl<S: Socket> Connections<S> {
             return true;
         }
         let is_blocked = self.fanout.is_blocked(id);
-        let is_done = self.with_session(id, |session, turn| {
-            let is_done = turn.host.conflate(encoding, with_snapshots);
+        let done = self.with_session(id, |session, turn| {
             session.on_conflated(turn.now);
-            is_done
+            turn.host
+                .conflate(encoding, with_snapshots)
+                .map_err(|error| session.on_bound(&error, turn))
         });
-        if !is_done {
-            return false;
+        match done {
+            Ok(true) => self.arm(id),
+            Ok(false) => return false,
+            Err(next) => {
+                self.carry_out(id, next);
+                return true;
+            }
         }
         state.is_to_rejoin = true;
         self.conflated.insert(id, state);
@@ -101,13 +107,25 @@ impl<S: Socket> Connections<S> {
     pub(super) fn rejoin(&mut self, id: u32) {
         if self.is_to_rejoin(id) && self.slab.get(id).is_some() {
             let next = self.with_session(id, |session, turn| match turn.host.rejoin() {
-                Ok(()) => {
-                    session.on_room_to_rejoin(turn.now);
-                    crate::session::Next::Continue
-                }
+                Ok(()) => Next::Continue,
                 Err(error) => session.on_bound(&error, turn),
             });
             self.carry_out(id, next);
+            if self.is_to_rejoin(id) {
+                self.fanout.watch_drained(id);
+            }
+        }
+    }
+
+    /// It owes nothing now: if it has asked for its streams, it is the market thread that is awaited.
+    pub(super) fn wait_for_market(&mut self, id: u32) {
+        let has_asked = self.joins.get(id).is_some_and(|join| join.number != 0);
+        if has_asked
+            && self.is_to_rejoin(id)
+            && let Some(connection) = self.slab.get_mut(id)
+        {
+            connection.session.on_market_awaited(self.now);
+            self.arm(id);
         }
     }
 

@@ -11,7 +11,9 @@ use super::owed::Item;
 use super::speech::STREAMS;
 use super::{Checked, ensure, reader};
 use crate::fanout::Ids;
-use crate::reactor::messages::{Begin, Body, Frame, MarketRequest, TopicEnd, TopicToken, WorkerMessage};
+use crate::reactor::messages::{
+    Begin, Body, Frame, JoinError, MarketRequest, TopicEnd, TopicToken, WorkerMessage,
+};
 use crate::session::encoding::Encoding;
 
 /// Why joins fail and histories end.
@@ -110,7 +112,7 @@ impl Post {
                 bodies: snapshots
                     .as_ref()
                     .map(|snapshots| snapshots.iter().map(Event::as_body).collect())
-                    .map_err(|reason| *reason),
+                    .map_err(|reason| JoinError::Bound(reason)),
             },
             Post::EndTopic(token) => WorkerMessage::EndTopics(vec![*token], why_ended(*token)),
             Post::Epoch { id, ends } => WorkerMessage::Epoch { id: *id, ends: *ends },

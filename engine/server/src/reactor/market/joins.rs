@@ -18,7 +18,7 @@ use super::frames::{Outbox, format_of, frame, opcode_of};
 use super::payload::{Format, Payload, Published};
 use super::symbol::Symbol;
 use crate::fanout::Ids;
-use crate::reactor::messages::{Begin, Body, Since};
+use crate::reactor::messages::{Begin, Body, JoinError, Since};
 use crate::session::encoding::Encoding;
 
 /// Streams that wait to begin at most, over all connections: some 24 MB. A reconnect of everybody to a few streams each fits.
@@ -46,7 +46,7 @@ const TOO_LARGE: &str =
 
 /// Why a connection is closed that left off so long ago that SBE cannot hold what changed since.
 const TOO_MANY_CHANGES: &str =
-    "more has changed since than an event of its format holds: reconnect without resume=";
+    "more has changed since than an event of its format holds: reconnect and take a new snapshot";
 
 /// Why a slow consumer is closed that has missed more than its book remembers, and never asked for snapshots.
 const TOO_LONG_AGO: &str =
@@ -122,7 +122,7 @@ impl Written {
 }
 
 /// What a stream begins with, or why it cannot.
-type Beginning = Result<Body, &'static str>;
+type Beginning = Result<Body, JoinError>;
 
 impl Joins {
     /// Lets a join take effect, at once if this is its moment; it replaces what the connection has waited for. The bound on
@@ -133,7 +133,7 @@ impl Joins {
         if self.written.has_room_for(&join) && books.can_begin(&join, outbox) {
             reply(&join, books.bodies_of(&join, &mut self.written), outbox);
         } else if self.streams + join.begins.len() > STREAMS_WAITING_MAX {
-            reply(&join, Err(TOO_MANY), outbox);
+            reply(&join, Err(JoinError::Bound(TOO_MANY)), outbox);
         } else {
             let period = period_us(&join);
             self.streams += join.begins.len();
@@ -220,7 +220,7 @@ fn lcm(a: i64, b: i64) -> i64 {
     a / divisor * b
 }
 
-fn reply(join: &Join, bodies: Result<Vec<Body>, &'static str>, outbox: &mut Outbox) {
+fn reply(join: &Join, bodies: Result<Vec<Body>, JoinError>, outbox: &mut Outbox) {
     let message = WorkerMessage::Joined {
         connection: join.connection,
         number: join.number,
@@ -250,7 +250,7 @@ impl Books<'_> {
     }
 
     /// What the streams of a join begin with, each written once for all that join at this moment.
-    fn bodies_of(&mut self, join: &Join, written: &mut Written) -> Result<Vec<Body>, &'static str> {
+    fn bodies_of(&mut self, join: &Join, written: &mut Written) -> Result<Vec<Body>, JoinError> {
         let mut bodies = Vec::with_capacity(join.begins.len());
         for &begin in &join.begins {
             if self.by_name.contains_key(&begin.name.symbol) {
@@ -299,10 +299,10 @@ impl Books<'_> {
                         ids.first = changes.first_id;
                         let event = Published::Symbol(symbol.instrument(), Payload::Diff(&changes));
                         let written = event.encode(format_of(encoding), &mut payload);
-                        written.map_err(|_| TOO_MANY_CHANGES)?;
+                        written.map_err(|_| JoinError::Bound(TOO_MANY_CHANGES))?;
                     }
                     None if or_snapshot => self.write_snapshot(symbol, encoding, &mut payload)?,
-                    None => return Err(TOO_LONG_AGO),
+                    None => return Err(JoinError::Forgotten(TOO_LONG_AGO)),
                 }
             }
         }
@@ -325,7 +325,7 @@ impl Books<'_> {
         symbol: &Symbol,
         encoding: Encoding,
         out: &mut Vec<u8>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), JoinError> {
         let (event_time_us, book) = symbol.whole();
         let instrument = symbol.instrument();
         match format_of(encoding) {
@@ -334,7 +334,8 @@ impl Books<'_> {
                 json::depth_snapshot(out, instrument, unit, event_time_us, epoch, &book);
                 Ok(())
             }
-            Format::Sbe => sbe::depth_snapshot(out, instrument, event_time_us, &book).map_err(|_| TOO_LARGE),
+            Format::Sbe => sbe::depth_snapshot(out, instrument, event_time_us, &book)
+                .map_err(|_| JoinError::Bound(TOO_LARGE)),
         }
     }
 }

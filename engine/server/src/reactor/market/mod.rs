@@ -143,6 +143,7 @@ impl Market {
         while self.stop.is_none() {
             let mut message = self.wait();
             self.begin_turn();
+            let before = self.outbox.frames();
             for handled in 1..=BURST {
                 // Requests that were made before the message was: a subscription counts from before what the feed began
                 // to tell because of it, and from before the snapshot that is asked for after it.
@@ -150,7 +151,8 @@ impl Market {
                 if let Some(message) = message {
                     self.on_feed(message);
                 }
-                if handled == BURST || self.outbox.frames() >= BURST_FRAMES_MAX {
+                let made = self.outbox.frames().saturating_sub(before);
+                if handled == BURST || made >= BURST_FRAMES_MAX {
                     break;
                 }
                 message = match self.feed.try_recv() {
@@ -171,7 +173,13 @@ impl Market {
 
     fn begin_turn(&mut self) {
         self.joins.begin_turn();
+        self.look_who_is_behind();
+    }
+
+    fn look_who_is_behind(&mut self) {
         if self.when_behind == WhenBehind::Merge {
+            // What still waits then does so before a full mailbox.
+            self.outbox.try_hand_on();
             self.outbox.look_who_is_behind();
         }
     }
@@ -283,6 +291,7 @@ impl Market {
             self.seconds = crossbeam_channel::never();
         } else if self.epoch.is_some() {
             self.heartbeats.beat(self.ticks.now_us(), &mut self.outbox);
+            self.look_who_is_behind();
             // While the feed is away no tick comes for it.
             for symbol in &mut self.symbols {
                 symbol.make_up(None, &mut self.outbox);
