@@ -15,8 +15,8 @@ use crate::admin;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::clock::Clock;
-use crate::os::handoff;
-use crate::os::net::SocketBuffers;
+use crate::os::net::{self, SocketBuffers};
+use crate::os::{handoff, limits};
 use crate::reactor::attempts::{AttemptLimits, Attempts};
 use crate::reactor::counters::Counters;
 use crate::reactor::feed::{
@@ -26,6 +26,8 @@ use crate::reactor::feed::{
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::market::{Market, WhenBehind};
 use crate::reactor::messages::{FeedSymbol, MarketRequest, WorkerMessage};
+use crate::reactor::occupancy::Occupancy;
+use crate::reactor::table::TableSize;
 use crate::reactor::worker::{WorkerLinks, WorkerSettings};
 use crate::session::{ECHO_MESSAGE_BYTES_MAX, SessionLimits, TICK_MS};
 use crate::start::WorkerStart;
@@ -60,6 +62,12 @@ pub enum StartError {
         /// What the host says.
         error: io::Error,
     },
+    /// The host's limit of descriptors is.
+    #[error("{limit} descriptors leave a worker no room for a connection: raise the limit (ulimit -n)")]
+    Descriptors {
+        /// What a table may hold.
+        limit: u64,
+    },
     /// The host is.
     #[error("the host refused what the engine needs: {0}")]
     Host(#[from] io::Error),
@@ -81,6 +89,7 @@ pub struct Engine {
     address: SocketAddr,
     symbols: Vec<FeedSymbol>,
     counters: Arc<Counters>,
+    connections_max: u64,
     stop_feed: Arc<AtomicBool>,
     end_at_once: Arc<AtomicBool>,
     workers: Vec<Mailbox<WorkerMessage>>,
@@ -101,35 +110,38 @@ impl Engine {
         let (market, requests) = bounded(MARKET_REQUESTS_MAX);
         let (admin, handed_off) = handoff::pair()?;
         let end_at_once = Arc::new(AtomicBool::new(false));
-        let settings = worker_settings(config);
+        let settings = worker_settings(config, table_size(config)?);
         let links = WorkerLinks {
             market: market.clone(),
             counters: counters.clone(),
             clock: Clock::start(),
             attempts: Arc::new(Mutex::new(Attempts::new(settings.attempts))),
+            occupancy: Arc::new(Occupancy::new(config.workers, settings.table.neighbours)),
             end_at_once: end_at_once.clone(),
         };
+        let buffers = SocketBuffers {
+            send: config.send_buffer,
+            notsent_lowat: config.notsent_lowat,
+        };
+        let listeners = net::listen_together(config.listen, config.workers, buffers).map_err(|error| {
+            StartError::Listen {
+                address: config.listen,
+                error,
+            }
+        })?;
+        let address = listeners[0].local_addr()?;
 
         let (failed, failure) = bounded(1);
         let mut threads = Vec::new();
         let mut mailboxes = Vec::new();
-        let mut address = config.listen;
         for index in 0..config.workers {
             let start = WorkerStart {
                 index,
-                address,
-                asked: config.listen,
-                buffers: SocketBuffers {
-                    send: config.send_buffer,
-                    notsent_lowat: config.notsent_lowat,
-                },
                 settings: settings.clone(),
                 links: links.clone(),
             };
-            match start.run(&admin, failed.clone()) {
+            match start.run(&admin, &listeners, failed.clone()) {
                 Ok(started) => {
-                    // Port 0 is any free one: all workers share the one that the first was given.
-                    address = started.address;
                     threads.push(started.thread);
                     mailboxes.push(started.mailbox);
                 }
@@ -141,8 +153,8 @@ impl Engine {
                 }
             }
         }
-        // The workers have copies of their own, with the last of which the admin thread ends.
-        drop((links, admin));
+        // The workers have copies of their own: with the last of which the admin thread ends, and the port is free again.
+        drop((links, admin, listeners));
         let spawn = |name, run: Box<dyn FnOnce() + Send>| threads::spawn(name, failed.clone(), run);
 
         let (feed, feed_messages) = bounded(FEED_MESSAGES_MAX);
@@ -189,6 +201,7 @@ impl Engine {
             address,
             symbols,
             counters,
+            connections_max: u64::from(settings.table.connections) * config.workers as u64,
             stop_feed,
             end_at_once,
             workers: mailboxes,
@@ -208,6 +221,11 @@ impl Engine {
     /// What its feed announced at the start; empty when it was not there yet.
     pub fn symbols(&self) -> &[FeedSymbol] {
         &self.symbols
+    }
+
+    /// How many connections it has room for.
+    pub fn connections_max(&self) -> u64 {
+        self.connections_max
     }
 
     /// What it counts.
@@ -274,7 +292,15 @@ fn open_feed(options: &FeedOptions) -> Result<Feed, StartError> {
     })
 }
 
-fn worker_settings(config: &Config) -> WorkerSettings {
+/// The places of each worker's table, as the configuration and the host allow them.
+fn table_size(config: &Config) -> Result<TableSize, StartError> {
+    let limit = limits::descriptor_limit();
+    TableSize::plan(limit, config.workers, config.connections_per_worker).ok_or(StartError::Descriptors {
+        limit: limit.unwrap_or(u64::MAX),
+    })
+}
+
+fn worker_settings(config: &Config, table: TableSize) -> WorkerSettings {
     let ticks = |ms: u32| ms.div_ceil(TICK_MS);
     // A group's whole retention may have to move into a prefix when a member changes its streams; an echoed message is
     // a reply like any other.
@@ -314,6 +340,6 @@ fn worker_settings(config: &Config) -> WorkerSettings {
             window_ticks: config.attempts_window_s * (1000 / TICK_MS),
             loopback: config.attempts_loopback,
         },
-        connections_max: config.connections_per_worker,
+        table,
     }
 }

@@ -215,6 +215,11 @@ fn introduce(engine: &Engine, config: &Config, out: &mut impl Write) -> std::io:
     writeln!(out, "depthcast serves on {address}")?;
     writeln!(out, "  feed     {}", config.feed)?;
     writeln!(out, "  symbols  {}", listed(&names))?;
+    writeln!(
+        out,
+        "  carries  {}",
+        capacity(config.workers, engine.connections_max())
+    )?;
     writeln!(out, "  streams  ws://{address}/ws and /stream, SBE under /sbe")?;
     writeln!(out, "  REST     http://{address}/api/v3/depth?symbol={first}")?;
     let url = if address.to_string() == LISTEN_DEFAULT {
@@ -230,6 +235,20 @@ fn introduce(engine: &Engine, config: &Config, out: &mut impl Write) -> std::io:
         "Watch it in a second terminal:  {program} watch {lower}{url}"
     )?;
     writeln!(out, "Ctrl-C ends.")
+}
+
+/// How much the engine carries, for people.
+fn capacity(workers: usize, connections_max: u64) -> String {
+    let digits = connections_max.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let plural = if workers == 1 { "" } else { "s" };
+    format!("{workers} worker{plural}, up to {grouped} connections")
 }
 
 /// Symbols for people: how many, and the first of them.

@@ -16,7 +16,7 @@ use crate::session::EndCause;
 /// start. Conflated: how often slow consumers skipped ahead, because they owed bytes for too long (lag) or were further behind
 /// than is kept for them (bytes). Evicted: slow consumers that were closed, for either or for being conflated too often (often).
 /// Refused: those who did not get a connection, for want of room or because their address had opened too many. Where there are
-/// any: gaps of the feed; events that were merged and connections that were closed because the engine itself was behind.
+/// any: gaps of the feed; workers that are full, and how often one became so; how often the host had no descriptor left; events that were merged and connections that were closed because the engine itself was behind.
 pub fn line(before: &Totals, now: &Totals, elapsed: Duration) -> String {
     let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64().max(1e-9);
     let ended = |cause: EndCause| now.ended[cause.index()];
@@ -44,6 +44,18 @@ pub fn line(before: &Totals, now: &Totals, elapsed: Duration) -> String {
     );
     if now.feed_gaps > 0 {
         let _ = write!(line, ", {} feed gaps", now.feed_gaps);
+    }
+    if now.became_full > 0 {
+        let _ = write!(
+            line,
+            ", {} of {} workers full ({} times)",
+            now.workers_full,
+            now.workers,
+            short(now.became_full as f64)
+        );
+    }
+    if now.starved > 0 {
+        let _ = write!(line, ", no descriptor left {} times", short(now.starved as f64));
     }
     let closed = ended(EndCause::EngineBehind);
     if now.merged + closed > 0 {
@@ -161,6 +173,18 @@ mod tests {
             line(&before, &now, Duration::from_secs(2)),
             format!("{text}, 5 feed gaps")
         );
+        now = Totals {
+            workers: 13,
+            workers_full: 2,
+            became_full: 1200,
+            starved: 3,
+            ..now
+        };
+        assert_eq!(
+            line(&before, &now, Duration::from_secs(2)),
+            format!("{text}, 5 feed gaps, 2 of 13 workers full (1.2k times), no descriptor left 3 times")
+        );
+        (now.became_full, now.starved) = (0, 0);
         now.merged = 34_560;
         now.ended[EndCause::EngineBehind.index()] = 2;
         assert_eq!(

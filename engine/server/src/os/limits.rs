@@ -19,3 +19,8 @@ pub fn raise_descriptor_limit() -> Option<u64> {
         limit.current
     }
 }
+
+/// The descriptors that a table may hold now; None where there is no limit.
+pub fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}

@@ -6,4 +6,5 @@ pub mod cpu;
 pub mod handoff;
 pub mod limits;
 pub mod net;
+pub mod spare;
 pub mod wake;

@@ -1,7 +1,7 @@
 //! Sockets: listeners that share a port, the options of an accepted connection, gathered writes, and a hard close.
 
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -13,6 +13,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// `net.core.somaxconn` (4,096 by default), so a larger number than that only follows the host's own setting.
 const BACKLOG: i32 = 16_384;
 
+/// How often a request that nobody hears is read from, 4 KiB each: requests are shorter.
+const REQUEST_READS_MAX: usize = 16;
+
 /// What the kernel keeps for each connection.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketBuffers {
@@ -22,14 +25,33 @@ pub struct SocketBuffers {
     pub notsent_lowat: usize,
 }
 
-/// Binds one of several listeners on `address` (`SO_REUSEPORT`): the kernel spreads connections over them.
+/// Listens on `address` with `count` listeners (`SO_REUSEPORT`): the kernel spreads connections over them. Port 0 is any free
+/// one, the same for all.
+///
+/// The port must be free of *other* processes. An error is the configuration's or the host's.
+pub fn listen_together(
+    address: SocketAddr,
+    count: usize,
+    buffers: SocketBuffers,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut listeners = Vec::with_capacity(count);
+    let mut address = address;
+    for index in 0..count {
+        let listener = listen(address, index == 0, buffers)?;
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Binds one of several listeners on `address`.
 ///
 /// What every subscriber's socket has is set here, once, since accepted sockets take it over from their listener: no Nagle
-/// delay, and and `buffers`.
+/// delay, and `buffers`.
 ///
 /// With `exclusive` the port must be free of *other* processes: a bind without `SO_REUSEPORT` is tried first, since
 /// with it a second engine of the same user would silently share the port and take half the connections.
-pub fn listen(address: SocketAddr, exclusive: bool, buffers: SocketBuffers) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, exclusive: bool, buffers: SocketBuffers) -> io::Result<std::net::TcpListener> {
     if exclusive && address.port() != 0 {
         let probe = socket(address)?;
         probe.set_reuse_address(true)?;
@@ -47,11 +69,60 @@ pub fn listen(address: SocketAddr, exclusive: bool, buffers: SocketBuffers) -> i
     socket.set_tcp_notsent_lowat(u32::try_from(buffers.notsent_lowat).unwrap_or(u32::MAX))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket.into())
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+/// What came of accepting.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection, of this peer.
+    Connection(TcpStream, IpAddr),
+    /// A connection that was gone before it was accepted; there may be others.
+    Gone,
+    /// None waits.
+    Nothing,
+    /// The host refused, and the connection waits still: it has no descriptor left, or no memory.
+    Refused(io::Error),
+}
+
+/// Accepts one connection.
+pub fn accept(listener: &TcpListener) -> Accepted {
+    match listener.accept() {
+        Ok((socket, peer)) => Accepted::Connection(socket, peer.ip()),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => Accepted::Nothing,
+            // accept(2): errors of the network that wait for the connection are told here, and are its own.
+            ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::PermissionDenied => Accepted::Gone,
+            _ => Accepted::Refused(error),
+        },
+    }
+}
+
+/// Answers a connection that has no place to be heard in, with what its socket takes at once; it is closed on return. A peer
+/// whose request is not here yet may see a reset instead of the answer.
+pub fn answer_and_close(mut socket: TcpStream, answer: &[u8]) {
+    // What is unread when the socket is closed becomes a reset, so what there is of the request is taken first.
+    let mut request = [0; 4096];
+    for _ in 0..REQUEST_READS_MAX {
+        match socket.read(&mut request) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    // Best effort: a peer that does not get it sees the connection end.
+    let _ = socket
+        .write_all(answer)
+        .and_then(|()| socket.shutdown(Shutdown::Write));
 }
 
 /// Writes the slices in one call. `Ok(0)` means that the socket takes nothing now.

@@ -21,7 +21,7 @@ use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
 use crate::session::ending::Goodbye;
-use crate::session::{EndCause, Next, Session, SessionLimits, Turn};
+use crate::session::{EndCause, Next, Session, SessionLimits, Turn, TurnedAway};
 
 /// Memory that frames of one connection's own may take before nothing more is read from it: a client that asks faster
 /// than it takes the answers is slowed down to its own pace.
@@ -57,6 +57,8 @@ pub(super) struct Connection<S> {
 #[derive(Debug)]
 pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
+    /// Those of them that are being told that there is no room for them.
+    without_room: u32,
     pub(super) fanout: Fanout,
     pub(super) topics: Topics,
     joins: Joins,
@@ -109,6 +111,7 @@ impl<S: Socket> Connections<S> {
     ) -> Connections<S> {
         Connections {
             slab: Slab::new(capacity),
+            without_room: 0,
             fanout,
             topics,
             joins: Joins::default(),
@@ -145,6 +148,11 @@ impl<S: Socket> Connections<S> {
         self.slab.len()
     }
 
+    /// Those of them that are being told that there is no room for them.
+    pub(super) fn without_room(&self) -> u32 {
+        self.without_room
+    }
+
     /// What this worker counts.
     pub(super) fn counts(&self) -> &WorkerCounters {
         self.counters.worker(self.worker)
@@ -159,12 +167,12 @@ impl<S: Socket> Connections<S> {
         counts.bytes.set(sent.bytes);
     }
 
-    /// Takes a connection that was accepted; gives the socket back when the table is full. With `retry_after_s` its
-    /// address has opened too many, and it is told so instead of served.
-    pub(super) fn insert(&mut self, socket: S, retry_after_s: Option<u32>) -> Result<u32, S> {
-        let session = match retry_after_s {
+    /// Takes a connection that was accepted; gives the socket back when the table is full. With `turned_away` it is told why
+    /// instead of served.
+    pub(super) fn insert(&mut self, socket: S, turned_away: Option<TurnedAway>) -> Result<u32, S> {
+        let session = match turned_away {
             None => Session::new(self.now, &self.limits),
-            Some(seconds) => Session::turned_away(self.now, seconds, &self.limits),
+            Some(why) => Session::turned_away(self.now, why, &self.limits),
         };
         let connection = Connection {
             socket,
@@ -179,6 +187,7 @@ impl<S: Socket> Connections<S> {
             opened_in: 0,
         };
         let id = self.slab.insert(connection).map_err(|refused| refused.socket)?;
+        self.without_room += u32::from(turned_away == Some(TurnedAway::NoRoom));
         self.fanout.add(id);
         self.arm(id);
         Ok(id)
@@ -493,6 +502,7 @@ impl<S: Socket> Connections<S> {
         }
         self.fanout.remove(id);
         let mut connection = self.slab.remove(id)?;
+        self.without_room -= u32::from(connection.session.end_cause() == Some(EndCause::NoRoom));
         count_subscriber(&mut connection.has_streams, false, &self.counters);
         Some(connection)
     }

@@ -49,10 +49,33 @@ pub struct WorkerCounters {
     pub(super) conflated_for_bytes: OwnCount,
     /// Connections accepted.
     pub(super) accepted: OwnCount,
-    /// Connections refused because its table was full or the host had no descriptor left.
+    /// Connections refused because all tables were full or the host had no descriptor left.
     pub(super) refused: OwnCount,
+    /// Connections that it has room for.
+    pub(super) connections_max: OwnCount,
+    /// 1 while it is full, else 0.
+    pub(super) is_full: OwnCount,
+    /// How often it became full.
+    pub(super) became_full: OwnCount,
+    /// How often the host refused it a descriptor to accept with.
+    pub(super) starved: OwnCount,
     /// Connections that came to their end, by cause.
     pub(super) ended: [OwnCount; EndCause::ALL.len()],
+}
+
+/// One worker's table at about one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Connections in it, those that are being refused among them.
+    pub connections: u64,
+    /// Connections that it has room for.
+    pub connections_max: u64,
+    /// Whether it is full.
+    pub is_full: bool,
+    /// How often it became full.
+    pub became_full: u64,
+    /// Connections it refused for want of room.
+    pub refused: u64,
 }
 
 /// All counts at about one moment, those of the workers summed.
@@ -76,6 +99,14 @@ pub struct Totals {
     pub accepted: u64,
     /// Connections refused for want of room, ever.
     pub refused: u64,
+    /// Workers there are.
+    pub workers: u64,
+    /// Those that are full.
+    pub workers_full: u64,
+    /// How often one became full, ever.
+    pub became_full: u64,
+    /// How often the host refused a descriptor to accept with, ever.
+    pub starved: u64,
     /// Depth events of the feed, ever.
     pub depth_events: u64,
     /// Depth events that did not continue their book, ever.
@@ -136,11 +167,28 @@ impl Counters {
             conflated_for_bytes: self.sum(|worker| &worker.conflated_for_bytes),
             accepted: self.sum(|worker| &worker.accepted),
             refused: self.sum(|worker| &worker.refused),
+            workers: self.workers.len() as u64,
+            workers_full: self.sum(|worker| &worker.is_full),
+            became_full: self.sum(|worker| &worker.became_full),
+            starved: self.sum(|worker| &worker.starved),
             depth_events: self.depth_events.load(Ordering::Relaxed),
             feed_gaps: self.feed_gaps.load(Ordering::Relaxed),
             merged: self.merged.load(Ordering::Relaxed),
             ended: EndCause::ALL.map(|cause| self.ended(cause)),
         }
+    }
+
+    /// The tables of the workers, in the order of their numbers. Each has descriptors of its own, of which nothing outside the
+    /// process shows more than the main thread's.
+    pub fn tables(&self) -> Vec<Table> {
+        let table = |worker: &WorkerCounters| Table {
+            connections: worker.connections.get(),
+            connections_max: worker.connections_max.get(),
+            is_full: worker.is_full.get() > 0,
+            became_full: worker.became_full.get(),
+            refused: worker.refused.get(),
+        };
+        self.workers.iter().map(table).collect()
     }
 
     fn sum(&self, of: impl Fn(&WorkerCounters) -> &OwnCount) -> u64 {

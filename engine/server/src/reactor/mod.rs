@@ -7,6 +7,7 @@
 //!                                   '-------MarketRequest---- admin thread
 //! ```
 
+pub mod acceptor;
 pub mod attempts;
 pub mod counters;
 pub mod feed;
@@ -14,10 +15,13 @@ mod joins;
 pub mod mailbox;
 pub mod market;
 pub mod messages;
+pub mod occupancy;
+pub mod table;
 pub mod worker;
 
 mod connections;
 mod delivery;
+mod episode;
 #[cfg(test)]
 mod machine;
 mod owner;

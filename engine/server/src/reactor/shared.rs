@@ -74,6 +74,26 @@ impl BusyFlag {
     }
 }
 
+/// The number of the last change of something that stands behind a lock, so that who has seen that change need not take the
+/// lock to find nothing new.
+#[derive(Debug, Default)]
+pub(crate) struct Revision {
+    number: AtomicU64,
+}
+
+impl Revision {
+    /// Tells a change, by who holds the lock.
+    pub(crate) fn advance(&self) {
+        self.number.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of the last change, or of one before. It orders nothing, and need not: who then takes the lock sees that
+    /// change, since it was told under the lock and before.
+    pub(crate) fn get(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+}
+
 /// A count that one thread alone writes and any thread reads. It orders nothing: readers see each count as it was at some
 /// moment, and never an older one after it.
 #[derive(Debug, Default)]

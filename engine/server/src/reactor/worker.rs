@@ -1,7 +1,7 @@
 //! A worker: one thread with a poll, a listener and connections of its own. It accepts, reads, takes batches from its
 //! mailbox, flushes and runs timers, each in bounded slices, so that none of them holds up the others for long.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,27 +10,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use depthcast_wire::http;
 use depthcast_wire::ws::CloseCode;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::acceptor::{Acceptor, Arrival, Listeners, Load};
 use super::attempts::{AttemptLimits, Attempts, Verdict};
 use super::connections::Connections;
 use super::counters::Counters;
 use super::delivery::Stop;
 use super::mailbox::Inbox;
 use super::messages::{MarketRequest, WorkerMessage};
+use super::occupancy::Occupancy;
+use super::table::TableSize;
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::os::clock::{self, Clock};
-use crate::os::cpu;
 use crate::os::handoff::{Giver, NotGiven};
 use crate::os::wake::Ear;
+use crate::os::{cpu, net};
 use crate::session::ending::Goodbye;
-use crate::session::{EndCause, SessionLimits, TICK_MS};
+use crate::session::handshake::no_room;
+use crate::session::{EndCause, SessionLimits, TICK_MS, TurnedAway};
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
+/// The first of those of listeners, which go downwards; connections have theirs from 0 up.
+const LISTENER: Token = Token(usize::MAX - 1);
 
 /// Poll events taken at a time.
 const EVENTS_MAX: usize = 1024;
@@ -46,8 +52,6 @@ const VISITS_PER_SLICE: usize = 512;
 const SWEEP_PER_SLICE: u32 = 1024;
 /// Deadlines handled before anything else has its turn.
 const TIMERS_PER_SLICE: usize = 1024;
-/// How long accepting rests after the host refused a descriptor.
-const ACCEPT_REST_TICKS: u32 = 1;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
 
@@ -60,8 +64,8 @@ pub struct WorkerSettings {
     pub session: SessionLimits,
     /// Connections that one address may open.
     pub attempts: AttemptLimits,
-    /// Connections of one worker.
-    pub connections_max: u32,
+    /// The places of one worker's table.
+    pub table: TableSize,
 }
 
 /// The way from a worker to the other threads.
@@ -76,6 +80,8 @@ pub struct WorkerLinks {
     /// The connections that addresses have opened lately, at whichever worker. A lock is enough: it is taken once for a
     /// connection, held for one look into a table, and by peers to whom the limit does not apply never.
     pub attempts: Arc<Mutex<Attempts>>,
+    /// Which workers are full.
+    pub occupancy: Arc<Occupancy>,
     /// Set when the engine is to end at once, past whatever the mailbox holds.
     pub end_at_once: Arc<AtomicBool>,
 }
@@ -84,7 +90,7 @@ pub struct WorkerLinks {
 #[derive(Debug)]
 pub struct WorkerEnds {
     /// Where connections arrive.
-    pub listener: TcpListener,
+    pub listeners: Listeners,
     /// Where messages arrive.
     pub inbox: Inbox<WorkerMessage>,
     /// A copy of the bell of its mailbox.
@@ -100,7 +106,7 @@ pub struct Worker {
     settings: WorkerSettings,
     links: WorkerLinks,
     poll: Poll,
-    listener: TcpListener,
+    acceptor: Acceptor,
     inbox: Inbox<WorkerMessage>,
     /// Kept for as long as the worker may sleep.
     _ear: Ear,
@@ -108,8 +114,6 @@ pub struct Worker {
     connections: Connections<TcpStream>,
     clock: Clock,
     now: u32,
-    may_accept: bool,
-    accept_again_at: u32,
     inbox_may_have_more: bool,
     timers_may_be_due: bool,
     /// Set once the worker is to end: at this tick at the latest.
@@ -125,34 +129,39 @@ impl Worker {
         settings: WorkerSettings,
         links: WorkerLinks,
     ) -> io::Result<Worker> {
-        let mut listener = ends.listener;
         let clock = links.clock;
         let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let table = settings.table;
+        let acceptor = Acceptor::new(
+            index,
+            table,
+            ends.listeners,
+            links.occupancy.clone(),
+            LISTENER,
+            poll.registry(),
+        )?;
         let ear = Ear::register(ends.bell, poll.registry(), WAKER)?;
         let connections = Connections::new(
-            settings.connections_max,
+            table.connections + table.refusals,
             Fanout::new(settings.fanout),
             Topics::new(index, links.market.clone()),
             settings.session,
             links.counters.clone(),
             index,
         );
+        connections.counts().connections_max.set(table.connections.into());
         Ok(Worker {
             index,
             settings,
             links,
             poll,
-            listener,
+            acceptor,
             inbox: ends.inbox,
             _ear: ear,
             admin: ends.admin,
             connections,
             clock,
             now: 0,
-            may_accept: true,
-            accept_again_at: 0,
             inbox_may_have_more: false,
             timers_may_be_due: false,
             stop_at: None,
@@ -179,11 +188,11 @@ impl Worker {
             self.connections.set_now(self.now);
             for event in &events {
                 match event.token() {
-                    LISTENER => self.may_accept = true,
                     WAKER => {
                         self.inbox.acknowledge();
                         self.inbox_may_have_more = true;
                     }
+                    token if self.acceptor.on_event(token) => {}
                     Token(id) => {
                         if event.is_writable() {
                             self.connections.on_writable(id as u32);
@@ -206,7 +215,7 @@ impl Worker {
 
     /// How long the poll may sleep: not at all while something is left to do, and never past the next tick.
     fn patience(&mut self) -> Duration {
-        let busy = (self.may_accept && self.now >= self.accept_again_at)
+        let busy = self.acceptor.has_more()
             || (self.inbox_may_have_more && self.connections.takes_messages())
             || self.timers_may_be_due
             || self.connections.is_sweeping()
@@ -224,7 +233,7 @@ impl Worker {
         if self.links.end_at_once.load(Ordering::Relaxed) {
             self.stop(true);
         }
-        if self.may_accept && self.now >= self.accept_again_at {
+        if self.stop_at.is_none() {
             self.accept_some();
         }
         self.connections.read_some(READS_PER_SLICE);
@@ -242,31 +251,37 @@ impl Worker {
     }
 
     fn accept_some(&mut self) {
+        let (counts, registry) = (self.connections.counts(), self.poll.registry());
+        let load = self.load();
+        self.acceptor.settle(self.now, load.served, counts, registry);
+        if !self.acceptor.has_more() {
+            return;
+        }
         for _ in 0..ACCEPTS_PER_SLICE {
-            match self.listener.accept() {
-                Ok((socket, peer)) => self.admit(socket, peer.ip()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.may_accept = false;
-                    return;
+            let load = self.load();
+            match self.acceptor.next(self.now, load, self.connections.counts()) {
+                Some(Arrival::Admitted(socket, peer)) => {
+                    let turned_away = self.note_attempt(peer);
+                    self.admit(socket, turned_away);
                 }
-                // The peer was gone before it was accepted.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::ConnectionAborted | ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => {
-                    self.connections.counts().refused.add_one();
-                    tracing::warn!(worker = self.index, %error, "cannot accept: raise the host's descriptor limit");
-                    self.accept_again_at = self.now + ACCEPT_REST_TICKS;
-                    return;
-                }
+                Some(Arrival::NoRoom(socket)) => self.admit(socket, Some(TurnedAway::NoRoom)),
+                Some(Arrival::Unheard(socket)) => self.refuse_unheard(socket),
+                Some(Arrival::Gone) => {}
+                None => return,
             }
         }
     }
 
-    /// Counts a connection of `peer`. Seconds for which it should stay away, where it has opened too many.
-    fn note_attempt(&self, peer: IpAddr) -> Option<u32> {
+    fn load(&self) -> Load {
+        let refused = self.connections.without_room();
+        Load {
+            served: self.connections.len() - refused,
+            refused,
+        }
+    }
+
+    /// Counts a connection of `peer`. Whether its address has opened too many.
+    fn note_attempt(&self, peer: IpAddr) -> Option<TurnedAway> {
         if !self.settings.attempts.apply_to(peer) {
             return None;
         }
@@ -278,24 +293,22 @@ impl Worker {
                 Counters::bump(&self.links.counters.untracked_attempts);
                 None
             }
-            Verdict::TooMany(ticks) => Some((ticks * TICK_MS).div_ceil(1000)),
+            Verdict::TooMany(ticks) => Some(TurnedAway::TooMany {
+                retry_after_s: (ticks * TICK_MS).div_ceil(1000),
+            }),
         }
     }
 
-    fn admit(&mut self, socket: TcpStream, peer: IpAddr) {
-        if self.stop_at.is_some() {
-            return;
-        }
-        let retry_after_s = self.note_attempt(peer);
-        let id = match self.connections.insert(socket, retry_after_s) {
+    fn admit(&mut self, socket: TcpStream, turned_away: Option<TurnedAway>) {
+        let id = match self.connections.insert(socket, turned_away) {
             Ok(id) => id,
-            Err(mut socket) => {
-                self.connections.counts().refused.add_one();
-                refuse(&mut socket, "this engine has as many connections as it may");
-                return;
-            }
+            Err(socket) => return self.refuse_unheard(socket),
         };
-        self.connections.counts().accepted.add_one();
+        if turned_away == Some(TurnedAway::NoRoom) {
+            self.connections.counts().refused.add_one();
+        } else {
+            self.connections.counts().accepted.add_one();
+        }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         let Some(socket) = self.connections.socket_mut(id) else {
@@ -305,6 +318,12 @@ impl Worker {
             tracing::warn!(worker = self.index, %error, "cannot watch a connection");
             self.connections.drop_connection(id);
         }
+    }
+
+    /// Answers a connection that has no place in the table.
+    fn refuse_unheard(&mut self, socket: TcpStream) {
+        self.connections.counts().refused.add_one();
+        net::answer_and_close(socket, &no_room());
     }
 
     /// Gives requests that are not subscribers' to the admin thread, or refuses them when it has enough.
@@ -317,7 +336,10 @@ impl Worker {
                 if let NotGiven::Host(_) = error {
                     tracing::warn!(worker = self.index, %error, "cannot pass a request on");
                 }
-                refuse(&mut socket, "too many requests wait; try again");
+                let mut answer = Vec::new();
+                let body = "too many requests wait; try again\n";
+                http::write_error(&mut answer, 503, "Service Unavailable", &[], body);
+                net::answer_and_close(socket, &answer);
             }
         }
     }
@@ -362,16 +384,7 @@ impl Worker {
             at_once,
             shutdown_us: Some(clock::wall_us()),
         });
-        // Nobody new: connections that the kernel has accepted meanwhile are refused when the listener goes.
-        let _ = self.poll.registry().deregister(&mut self.listener);
-        self.may_accept = false;
+        // Nobody new: connections that the kernel has accepted meanwhile are refused when the listeners go.
+        self.acceptor.stop(self.poll.registry());
     }
-}
-
-/// Answers 503 with what fits into an empty socket buffer at once; the socket is closed on return.
-fn refuse(socket: &mut TcpStream, why: &str) {
-    let mut answer = Vec::new();
-    depthcast_wire::http::write_error(&mut answer, 503, "Service Unavailable", &[], &format!("{why}\n"));
-    // Best effort: a peer that does not get it sees the connection end.
-    let _ = socket.write(&answer);
 }

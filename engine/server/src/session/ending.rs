@@ -29,6 +29,8 @@ pub enum EndCause {
     Life,
     /// The peer's address opened too many connections.
     Attempts,
+    /// There was no room for the connection.
+    NoRoom,
     /// The peer closed.
     Peer,
     /// The engine is ending, or its feed began anew.
@@ -41,7 +43,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [EndCause; 14] = [
+    pub const ALL: [EndCause; 15] = [
         EndCause::HandshakeTimeout,
         EndCause::HandshakeRefused,
         EndCause::Protocol,
@@ -52,6 +54,7 @@ impl EndCause {
         EndCause::MessageRate,
         EndCause::Life,
         EndCause::Attempts,
+        EndCause::NoRoom,
         EndCause::Peer,
         EndCause::Engine,
         EndCause::Overload,

@@ -6,16 +6,22 @@ use depthcast_wire::ws::CloseCode;
 
 use super::encoding::Encoding;
 use super::ending::bound_reached;
-use super::{EPOCH_HEADER, EndCause, Host, Next, Phase, Session, Turn};
+use super::{EPOCH_HEADER, EndCause, Host, NO_ROOM_RETRY_AFTER_S, Next, Phase, Session, Turn, TurnedAway};
+
+/// The answer to a request for which there is no room.
+pub fn no_room() -> Vec<u8> {
+    let seconds = NO_ROOM_RETRY_AFTER_S.to_string();
+    let body = format!("this engine has as many connections as it may: try again in {seconds} s\n");
+    let mut answer = Vec::new();
+    let headers = [("Retry-After", &*seconds)];
+    http::write_error(&mut answer, 503, "Service Unavailable", &headers, &body);
+    answer
+}
 
 impl Session {
     /// Bytes of a request that will not be carried out: they are looked through for the end of its head.
     pub(super) fn on_turned_away(&mut self, input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
-        let Phase::TurnedAway {
-            retry_after_s,
-            line_ends,
-        } = &mut self.phase
-        else {
+        let Phase::TurnedAway { why, line_ends } = &mut self.phase else {
             return Next::Continue;
         };
         for byte in input {
@@ -25,15 +31,18 @@ impl Session {
                 _ => *line_ends = 0,
             }
             if *line_ends == 2 {
-                let retry_after_s = *retry_after_s;
-                return self.turn_away(retry_after_s, turn);
+                let why = *why;
+                return self.turn_away(why, turn);
             }
         }
         Next::Continue
     }
 
-    /// Tells a peer that its address has opened too many connections.
-    pub(super) fn turn_away(&mut self, retry_after_s: u32, turn: &mut Turn<'_, impl Host>) -> Next {
+    /// Tells a peer why it is not served.
+    pub(super) fn turn_away(&mut self, why: TurnedAway, turn: &mut Turn<'_, impl Host>) -> Next {
+        let TurnedAway::TooMany { retry_after_s } = why else {
+            return self.refuse(no_room(), EndCause::NoRoom, turn);
+        };
         let (max, window_s) = (turn.limits.attempts_per_ip, turn.limits.attempts_window_s);
         let body = format!(
             "more than {max} connections from one address in {window_s} s: try again in {retry_after_s} s\n"

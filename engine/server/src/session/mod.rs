@@ -3,7 +3,7 @@
 
 pub mod encoding;
 pub mod ending;
-mod handshake;
+pub mod handshake;
 mod lag;
 mod rate;
 mod requests;
@@ -34,6 +34,22 @@ pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The header of the answer to an upgrade that numbers the history which the connection begins in.
 pub const EPOCH_HEADER: &str = "Depthcast-Epoch";
+
+/// Why a connection is turned away with nothing but an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// Its address has opened too many, and may come again after so many seconds.
+    TooMany {
+        /// Seconds.
+        retry_after_s: u32,
+    },
+    /// There is no room for it.
+    NoRoom,
+}
+
+/// When one for which there is no room should come again, seconds: with thousands that do, a second would be too soon for any
+/// to have gone.
+pub const NO_ROOM_RETRY_AFTER_S: u32 = 5;
 
 /// How long one that is turned away has for its request before it is told without it.
 const TURNED_AWAY_TICKS: u32 = 2000 / TICK_MS;
@@ -132,10 +148,10 @@ pub enum Next {
 
 #[derive(Debug)]
 enum Phase {
-    /// Waiting for the end of a request's head, which is not kept, to say that this address has come too often.
+    /// Waiting for the end of a request's head, which is not kept, to say that it will not be carried out.
     TurnedAway {
-        /// When it may come again.
-        retry_after_s: u32,
+        /// Why.
+        why: TurnedAway,
         /// Ends of line that the head's last bytes are; two make its end.
         line_ends: u8,
     },
@@ -195,16 +211,17 @@ impl Session {
         }
     }
 
-    /// One accepted at tick `now` from an address that has opened too many. It is told so behind its request: an answer
-    /// before that would meet unread bytes, whose reset destroys it.
-    pub fn turned_away(now: u32, retry_after_s: u32, limits: &SessionLimits) -> Session {
+    /// One accepted at tick `now` that will not be served. It is told so behind its request: an answer before that would meet
+    /// unread bytes, whose reset destroys it.
+    pub fn turned_away(now: u32, why: TurnedAway, limits: &SessionLimits) -> Session {
+        let cause = match why {
+            TurnedAway::TooMany { .. } => EndCause::Attempts,
+            TurnedAway::NoRoom => EndCause::NoRoom,
+        };
         Session {
-            phase: Phase::TurnedAway {
-                retry_after_s,
-                line_ends: 0,
-            },
+            phase: Phase::TurnedAway { why, line_ends: 0 },
             due: now + TURNED_AWAY_TICKS.min(limits.handshake_ticks),
-            end_cause: Some(EndCause::Attempts),
+            end_cause: Some(cause),
             ..Session::new(now, limits)
         }
     }
@@ -271,7 +288,7 @@ impl Session {
                 };
             }
             Phase::Handshake(_) | Phase::TurnedAway { .. } if turn.now < self.due => return Next::Continue,
-            Phase::TurnedAway { retry_after_s, .. } => return self.turn_away(retry_after_s, turn),
+            Phase::TurnedAway { why, .. } => return self.turn_away(why, turn),
             Phase::Handshake(_) => {
                 let mut answer = Vec::new();
                 http::write_error(

@@ -156,6 +156,11 @@ impl Program {
         assert!(sent.success());
     }
 
+    /// Its number among the host's processes.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Bytes of memory that the program occupies.
     pub fn resident_bytes(&self) -> usize {
         let path = format!("/proc/{}/status", self.child.id());

@@ -103,10 +103,10 @@ impl World {
                 place,
                 ref hello,
                 room,
-                is_turned_away,
+                turned_away,
                 hold,
             } => {
-                return self.connect(place, hello, room, is_turned_away, hold);
+                return self.connect(place, hello, room, turned_away, hold);
             }
             Step::Say {
                 places,
@@ -228,6 +228,7 @@ fn under_roomy_limits_everybody_gets_all() {
         EndCause::HandshakeRefused,
         EndCause::Protocol,
         EndCause::Attempts,
+        EndCause::NoRoom,
         EndCause::Peer,
         EndCause::Engine,
         EndCause::Overload,

@@ -13,9 +13,9 @@ use super::reader;
 use super::socket::Write;
 use super::speech::Message;
 use super::streams::Wait;
-use crate::session::EndCause;
 use crate::session::encoding::Encoding;
 use crate::session::ending::Goodbye;
+use crate::session::{EndCause, TurnedAway};
 
 /// One that is turned away is told so within 2 s.
 const TURNED_AWAY_TICKS: u32 = 20;
@@ -51,8 +51,8 @@ pub(super) struct Peer {
     pub(super) owed: Owed,
     pub(super) encoding: Encoding,
     pub(super) with_snapshots: bool,
-    /// It is to be told that its address has opened too many connections.
-    is_turned_away: bool,
+    /// It is to be told that it will not be served: with this status, for this cause.
+    turned_away: Option<(u16, EndCause)>,
     /// When its next ping is due; or in another phase, when it is given up.
     due: u32,
     life_ends: u32,
@@ -72,9 +72,9 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(rules: &Rules, is_turned_away: bool, now: u32) -> Peer {
+    pub(super) fn new(rules: &Rules, turned_away: Option<TurnedAway>, now: u32) -> Peer {
         let handshake = rules.session.handshake_ticks;
-        let patience = if is_turned_away {
+        let patience = if turned_away.is_some() {
             handshake.min(TURNED_AWAY_TICKS)
         } else {
             handshake
@@ -85,7 +85,10 @@ impl Peer {
             owed: Owed::default(),
             encoding: Encoding::default(),
             with_snapshots: false,
-            is_turned_away,
+            turned_away: turned_away.map(|why| match why {
+                TurnedAway::TooMany { .. } => (429, EndCause::Attempts),
+                TurnedAway::NoRoom => (503, EndCause::NoRoom),
+            }),
             due: now + patience,
             life_ends: u32::MAX,
             unanswered_since: None,
@@ -108,8 +111,7 @@ impl Peer {
     pub(super) fn cause(&self) -> EndCause {
         match self.phase {
             Phase::Closing(cause) => cause,
-            _ if self.is_turned_away => EndCause::Attempts,
-            _ => EndCause::Peer,
+            _ => self.turned_away.map_or(EndCause::Peer, |(_, cause)| cause),
         }
     }
 
@@ -126,8 +128,10 @@ impl Peer {
 
     /// The worker has read a message.
     pub(super) fn on_message(&mut self, message: Message, epoch: Option<u64>, now: u32) {
+        if let (Phase::Hello, Some((status, cause))) = (self.phase, self.turned_away) {
+            return self.refuse(status, cause, now);
+        }
         match (self.phase, message) {
-            (Phase::Hello, _) if self.is_turned_away => self.refuse(429, EndCause::Attempts, now),
             (Phase::Hello, Message::Bad(status)) => self.refuse(status, EndCause::HandshakeRefused, now),
             (Phase::Hello, Message::Elsewhere) => self.phase = Phase::Elsewhere,
             (
@@ -251,11 +255,8 @@ impl Peer {
     pub(super) fn on_timer(&mut self, now: u32) {
         let session = self.rules.session;
         if self.phase == Phase::Hello {
-            return if self.is_turned_away {
-                self.refuse(429, EndCause::Attempts, now);
-            } else {
-                self.refuse(408, EndCause::HandshakeTimeout, now);
-            };
+            let (status, cause) = self.turned_away.unwrap_or((408, EndCause::HandshakeTimeout));
+            return self.refuse(status, cause, now);
         }
         if self
             .lagging_since

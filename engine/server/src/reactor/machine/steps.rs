@@ -6,6 +6,7 @@ use super::socket::ENDLESS;
 use super::speech::{Hello, Say};
 use super::turn::Slices;
 use super::world::PEERS;
+use crate::session::TurnedAway;
 
 /// Steps of a case at most; half of that on average.
 const STEPS_MAX: usize = 600;
@@ -34,7 +35,7 @@ pub(super) enum Step {
         place: usize,
         hello: Hello,
         room: usize,
-        is_turned_away: bool,
+        turned_away: Option<TurnedAway>,
         hold: usize,
     },
     /// These peers, a bit each, say the same. With `cut` in two fragments; the last `hold` bytes arrive with what is said
@@ -155,15 +156,20 @@ fn slices() -> impl Strategy<Value = Slices> {
 
 fn connect() -> impl Strategy<Value = Step> {
     let room = prop_oneof![1 => Just(ENDLESS), 3 => room()];
-    (0..PEERS, hello(), room, prop::bool::weighted(0.04), hold()).prop_map(
-        |(place, hello, room, is_turned_away, hold)| Step::Connect {
+    (0..PEERS, hello(), room, turned_away(), hold()).prop_map(|(place, hello, room, turned_away, hold)| {
+        Step::Connect {
             place,
             hello,
             room,
-            is_turned_away,
+            turned_away,
             hold,
-        },
-    )
+        }
+    })
+}
+
+fn turned_away() -> impl Strategy<Value = Option<TurnedAway>> {
+    let too_many = TurnedAway::TooMany { retry_after_s: 7 };
+    prop_oneof![48 => Just(None), 1 => Just(Some(too_many)), 1 => Just(Some(TurnedAway::NoRoom))]
 }
 
 fn publish() -> impl Strategy<Value = Step> {

@@ -119,7 +119,7 @@ impl World {
                 }
                 Phase::Hello if client.pipe.borrow().is_closed => {
                     let cause = match client.peer.cause() {
-                        EndCause::Attempts => EndCause::Attempts,
+                        cause @ (EndCause::Attempts | EndCause::NoRoom) => cause,
                         _ => EndCause::Engine,
                     };
                     self.on_gone(place, Some(cause))?;
@@ -409,7 +409,10 @@ impl World {
     }
 
     fn check_nothing_left(&mut self) -> Checked {
-        ensure!(self.connections.len() == 0, "connections are left");
+        ensure!(
+            self.connections.len() == 0 && self.connections.without_room() == 0,
+            "connections are left"
+        );
         ensure!(self.connections.deadlines() == 0, "deadlines are left");
         ensure!(self.topics.is_empty(), "{:?} is still wanted", self.topics);
         ensure!(self.market.is_idle(), "the market thread has something left");

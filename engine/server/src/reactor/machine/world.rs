@@ -21,9 +21,9 @@ use crate::reactor::connections::Connections;
 use crate::reactor::counters::Counters;
 use crate::reactor::messages::{MarketRequest, TopicToken};
 use crate::reactor::topics::Topics;
-use crate::session::EndCause;
 use crate::session::encoding::Encoding;
 use crate::session::ending::Goodbye;
+use crate::session::{EndCause, TurnedAway};
 
 /// Peers at a time.
 pub(super) const PEERS: usize = 6;
@@ -134,7 +134,7 @@ impl World {
         place: usize,
         hello: &Hello,
         room: usize,
-        is_turned_away: bool,
+        turned_away: Option<TurnedAway>,
         hold: usize,
     ) -> Checked {
         if self.clients[place].is_some() || self.is_stopping {
@@ -142,9 +142,7 @@ impl World {
         }
         let pipe = Rc::new(RefCell::new(Pipe::default()));
         pipe.borrow_mut().make_room(room);
-        let inserted = self
-            .connections
-            .insert(VirtualSocket(pipe.clone()), is_turned_away.then_some(7));
+        let inserted = self.connections.insert(VirtualSocket(pipe.clone()), turned_away);
         let Ok(id) = inserted else {
             ensure!(
                 self.connections.len() == CONNECTIONS_MAX,
@@ -161,14 +159,14 @@ impl World {
             streams: 3,
         };
         let hello = match hello {
-            Hello::Bad(_) | Hello::Elsewhere if is_turned_away => &upgrade,
+            Hello::Bad(_) | Hello::Elsewhere if turned_away.is_some() => &upgrade,
             hello => hello,
         };
         let mut client = Client {
             id,
             pipe,
             reader: Reader::new(),
-            peer: Peer::new(&self.rules, is_turned_away, self.now),
+            peer: Peer::new(&self.rules, turned_away, self.now),
             asked: None,
             is_subscriber: matches!(hello, Hello::Upgrade { .. }),
             speech: Speech::default(),

@@ -165,18 +165,16 @@ fn the_pongs_of_a_peer_that_was_cut_off_end_nothing() {
 
 #[test]
 fn one_that_is_turned_away_is_told_behind_its_request_or_in_the_end_without_it() {
-    let told = |notes: &Notes| {
+    let told = |notes: &Notes, status: &str, body: &str| {
         let text = String::from_utf8(notes.sent.clone()).unwrap();
         assert!(
-            text.starts_with("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 42\r\n"),
+            text.starts_with(&format!("HTTP/1.1 {status}\r\nRetry-After: ")),
             "{text}"
         );
-        assert!(
-            text.ends_with("\r\n\r\nmore than 300 connections from one address in 60 s: try again in 42 s\n"),
-            "{text}"
-        );
+        assert!(text.ends_with(&format!("\r\n\r\n{body}\n")), "{text}");
     };
-    let (mut session, mut notes) = (Session::turned_away(5, 42, &LIMITS), Notes::default());
+    let too_many = TurnedAway::TooMany { retry_after_s: 42 };
+    let (mut session, mut notes) = (Session::turned_away(5, too_many, &LIMITS), Notes::default());
     let asked = request("/ws/btcusdt@trade");
     let (last, before) = asked.as_bytes().split_last().unwrap();
     for byte in before {
@@ -184,16 +182,27 @@ fn one_that_is_turned_away_is_told_behind_its_request_or_in_the_end_without_it()
     }
     assert!(notes.sent.is_empty() && notes.streams.is_empty());
     assert_eq!(session.on_bytes(&[*last], &mut notes.at(7)), Next::Finish);
-    told(&notes);
+    told(
+        &notes,
+        "429 Too Many Requests",
+        "more than 300 connections from one address in 60 s: try again in 42 s",
+    );
     assert_eq!(session.on_bytes(b"more", &mut notes.at(8)), Next::Continue);
 
-    let (mut session, mut notes) = (Session::turned_away(5, 42, &LIMITS), Notes::default());
+    let (mut session, mut notes) = (
+        Session::turned_away(5, TurnedAway::NoRoom, &LIMITS),
+        Notes::default(),
+    );
     session.on_bytes(b"GET / HTTP/1.1\r\nX: \n", &mut notes.at(6));
     assert_eq!(session.deadline(&LIMITS), 25);
     assert_eq!(session.on_timer(&mut notes.at(24)), Next::Continue);
     assert_eq!(session.on_timer(&mut notes.at(25)), Next::Finish);
-    told(&notes);
-    assert_eq!(session.end_cause(), Some(EndCause::Attempts));
+    told(
+        &notes,
+        "503 Service Unavailable",
+        "this engine has as many connections as it may: try again in 5 s",
+    );
+    assert_eq!(session.end_cause(), Some(EndCause::NoRoom));
     assert_eq!(
         session.give_up(1001, "end", EndCause::Engine, &mut notes.at(26)),
         Next::Continue

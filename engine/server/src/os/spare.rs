@@ -1,0 +1,66 @@
+//! Descriptors held in reserve: when the host has none left, one is given up to accept a connection with, so that its peer
+//! is told rather than left waiting.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Some descriptors that nothing is done with. Each is a file of its own: a copy of another would hold a place in this
+/// table, and none in the host's.
+#[derive(Debug)]
+pub struct Spares {
+    held: Vec<OwnedFd>,
+    wanted: usize,
+}
+
+impl Spares {
+    /// Takes `wanted` into the calling thread's table. An error is the host's: it has no descriptor left.
+    pub fn take(wanted: usize) -> io::Result<Spares> {
+        let mut spares = Spares {
+            held: Vec::with_capacity(wanted),
+            wanted,
+        };
+        while spares.held.len() < wanted {
+            spares.held.push(spare()?);
+        }
+        Ok(spares)
+    }
+
+    /// Takes again what was given up, as far as the host lets it. Whether nothing is missing then.
+    pub fn refill(&mut self) -> bool {
+        while self.held.len() < self.wanted {
+            match spare() {
+                Ok(fd) => self.held.push(fd),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Gives one up; false when none is left.
+    pub fn give_up(&mut self) -> bool {
+        // The lowest number is the last to be given up: where the limit was lowered below what is open, a number under it
+        // is worth most.
+        self.held.pop().is_some()
+    }
+}
+
+fn spare() -> io::Result<OwnedFd> {
+    Ok(eventfd(0, EventfdFlags::CLOEXEC)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_is_taken_again() {
+        let mut spares = Spares::take(3).unwrap();
+        assert!(spares.refill());
+        assert!((0..3).all(|_| spares.give_up()));
+        assert!(!spares.give_up());
+        assert!(spares.refill());
+        assert_eq!(spares.held.len(), 3);
+    }
+}
