@@ -189,10 +189,11 @@ impl Engine {
             }),
         )?);
         let asked = market.clone();
+        let places = admin::places(limits::descriptor_limit(), config.workers);
         threads.push(spawn(
             "admin",
             Box::new(move || {
-                if let Err(error) = admin::run(handed_off, asked) {
+                if let Err(error) = admin::run(handed_off, asked, places) {
                     tracing::error!(%error, "the admin thread failed; REST is gone");
                 }
             }),

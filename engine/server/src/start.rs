@@ -80,6 +80,7 @@ impl WorkerStart {
             return Err(io::Error::other("a thread apart was not given what was passed").into());
         };
         let ends = WorkerEnds {
+            stays: apart::Stays::default(),
             listeners: Listeners {
                 own: listener,
                 neighbours: own.collect(),

@@ -23,7 +23,11 @@ use crate::reactor::messages::MarketRequest;
 use rest::Rest;
 use rewind::Rewind;
 
-/// Plain HTTP connections served at a time; those beyond wait on their way here, of which the kernel has room for some
+/// Descriptors that the table of all threads but the workers needs beside one for each worker's bell: feeds, signals, the
+/// runtime, the log.
+const TABLE_OWN: u64 = 40;
+
+/// Plain HTTP connections served at a time, where the table has so much room; those beyond wait on their way here, of which the kernel has room for some
 /// hundred, and those beyond that get a 503.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -39,15 +43,25 @@ const END_CHECK: Duration = Duration::from_millis(100);
 /// Bytes of a request that are buffered at most; no request here has a body that is read.
 const BUFFER_BYTES_MAX: usize = 80 * 1024;
 
-/// Serves what arrives on `connections` until every worker is gone. To be run on a thread of its own.
-pub fn run(connections: Taker, market: Sender<MarketRequest>) -> io::Result<()> {
+/// How many connections are served at a time where a table holds `limit` descriptors (None: any number) and there are so many
+/// workers.
+pub fn places(limit: Option<u64>, workers: usize) -> usize {
+    let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(TABLE_OWN + workers as u64));
+    usize::try_from(room)
+        .unwrap_or(usize::MAX)
+        .clamp(1, CONNECTIONS_MAX)
+}
+
+/// Serves what arrives on `connections`, up to `places` at a time, until every worker is gone. To be run on a thread of its
+/// own.
+pub fn run(connections: Taker, market: Sender<MarketRequest>, places: usize) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async move {
         let connections = connections.watched()?;
         let rest = Arc::new(Rest::new(market));
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Arc::new(Semaphore::new(places));
         let mut head = vec![0; HEAD_BYTES_MAX];
         while let Some(place) = place(&places, &connections).await {
             let (socket, bytes) = match next(&connections, &mut head).await? {

@@ -7,11 +7,17 @@
 //! dropping it elsewhere would close a stranger's: what is to cross goes through [`handoff`](super::handoff).
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::thread::{Builder, JoinHandle};
 
 /// Standard input, output and error, which every thread keeps: it writes its log there.
 const STANDARD_STREAMS: RawFd = 3;
+
+/// What a type has that owns descriptors of a thread apart, so that it is not [`Send`]: the compiler then keeps it on the thread
+/// on which it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stays(PhantomData<*const ()>);
 
 /// Starts a thread with a descriptor table of its own, which holds the standard streams and copies of `passed`. `run` is
 /// given the copies, in order; it must not have taken another owner of a descriptor along.

@@ -82,6 +82,7 @@ pub(super) struct Acceptor {
     occupancy: Arc<Occupancy>,
     /// The last change of the others that was looked at.
     seen: u64,
+    /// Somebody else accepts at our listener while we are full.
     has_heir: bool,
     is_full: bool,
     spares: Spares,
@@ -91,6 +92,8 @@ pub(super) struct Acceptor {
     refusal_waits_since: Option<u32>,
     /// Nothing can be accepted before something else happens.
     rests: bool,
+    /// The worker is ending: nobody is admitted any more.
+    is_ending: bool,
     full_told: Episode,
     starved_told: Episode,
 }
@@ -129,6 +132,7 @@ impl Acceptor {
             starved_until: None,
             refusal_waits_since: None,
             rests: false,
+            is_ending: false,
             full_told: Episode::default(),
             starved_told: Episode::default(),
         })
@@ -144,6 +148,9 @@ impl Acceptor {
     /// Tells the others whether we are full, and takes over or gives back what follows from what they tell: once a turn.
     pub(super) fn settle(&mut self, now: u32, served: u32, counts: &WorkerCounters, registry: &Registry) {
         self.rests = false;
+        if self.is_ending {
+            return;
+        }
         if self.starved_until.is_some_and(|until| now >= until) && self.spares.refill() {
             self.starved_until = None;
         }
@@ -174,7 +181,7 @@ impl Acceptor {
                     // Nobody else will: it is tried again in the next turn.
                     self.seen = revision.wrapping_sub(1);
                     if self.starved_told.note(now) {
-                        tracing::warn!(worker = self.worker, %error, "cannot accept for another worker that is full");
+                        tracing::warn!(worker = self.worker, %error, "the host refuses a watch on the listener of a full worker");
                     }
                 }
             }
@@ -193,12 +200,23 @@ impl Acceptor {
             }
         }
         if self.starved_told.is_over(now) {
-            tracing::info!(worker, "the host has descriptors again");
+            tracing::info!(worker, "the host refuses no more connections");
         }
     }
 
     /// Accepts one connection; None when there is none, or nothing to do with one for now.
     pub(super) fn next(&mut self, now: u32, load: Load, counts: &WorkerCounters) -> Option<Arrival> {
+        if self.is_ending {
+            return match self.accept_at(0) {
+                Accepted::Connection(socket, _) => Some(Arrival::Unheard(socket)),
+                Accepted::Gone => Some(Arrival::Gone),
+                Accepted::Nothing => None,
+                Accepted::Refused(_) => {
+                    self.rests = true;
+                    None
+                }
+            };
+        }
         let has_room = load.served < self.size.connections && self.starved_until.is_none();
         if has_room {
             for _ in 0..self.doors.len() {
@@ -266,9 +284,11 @@ impl Acceptor {
         !self.rests && self.doors.iter().any(|door| door.is_ours && door.may_have_more)
     }
 
-    /// Accepts nothing more. What arrives is refused by the kernel when the last worker has ended.
+    /// Nobody is admitted from now on: who comes to our own listener is turned away without being heard, since nothing here
+    /// waits for a request any more. What arrives after that is refused by the kernel when the last worker has ended.
     pub(super) fn stop(&mut self, registry: &Registry) {
-        for door in &mut self.doors {
+        self.is_ending = true;
+        for door in &mut self.doors[1..] {
             // Nothing is asked of the host that it could refuse.
             let _ = door.set_ours(false, registry);
         }
@@ -284,11 +304,12 @@ impl Acceptor {
         accepted
     }
 
-    fn starve(&mut self, now: u32, error: &io::Error, counts: &WorkerCounters) {
+    /// The host has refused a connection what it needs.
+    pub(super) fn starve(&mut self, now: u32, error: &io::Error, counts: &WorkerCounters) {
         counts.starved.add_one();
         self.starved_until = Some(now + STARVED_TICKS);
         if self.starved_told.note(now) {
-            tracing::warn!(worker = self.worker, %error, "cannot accept: raise the host's descriptor limit");
+            tracing::warn!(worker = self.worker, %error, "the host refuses another connection: raise its limit of descriptors");
         }
     }
 }

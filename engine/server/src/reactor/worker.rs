@@ -26,6 +26,7 @@ use super::occupancy::Occupancy;
 use super::table::TableSize;
 use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
+use crate::os::apart::Stays;
 use crate::os::clock::{self, Clock};
 use crate::os::handoff::{Giver, NotGiven};
 use crate::os::wake::Ear;
@@ -89,6 +90,8 @@ pub struct WorkerLinks {
 /// What a worker has of its own: its descriptors are of the table of its thread.
 #[derive(Debug)]
 pub struct WorkerEnds {
+    /// Keeps it on that thread.
+    pub stays: Stays,
     /// Where connections arrive.
     pub listeners: Listeners,
     /// Where messages arrive.
@@ -100,8 +103,16 @@ pub struct WorkerEnds {
 }
 
 /// A worker that was built and not started, on the thread on which it is to run.
+///
+/// It cannot leave that thread, with whose descriptor table its own are:
+///
+/// ```compile_fail
+/// fn crosses_threads<T: Send>() {}
+/// crosses_threads::<depthcast::reactor::worker::Worker>();
+/// ```
 #[derive(Debug)]
 pub struct Worker {
+    _stays: Stays,
     index: usize,
     settings: WorkerSettings,
     links: WorkerLinks,
@@ -151,6 +162,7 @@ impl Worker {
         );
         connections.counts().connections_max.set(table.connections.into());
         Ok(Worker {
+            _stays: Stays::default(),
             index,
             settings,
             links,
@@ -233,9 +245,7 @@ impl Worker {
         if self.links.end_at_once.load(Ordering::Relaxed) {
             self.stop(true);
         }
-        if self.stop_at.is_none() {
-            self.accept_some();
-        }
+        self.accept_some();
         self.connections.read_some(READS_PER_SLICE);
         self.pass_on_requests();
         self.connections.topics.flush();
@@ -315,8 +325,8 @@ impl Worker {
             return;
         };
         if let Err(error) = registry.register(socket, Token(id as usize), interest) {
-            tracing::warn!(worker = self.index, %error, "cannot watch a connection");
             self.connections.drop_connection(id);
+            self.acceptor.starve(self.now, &error, self.connections.counts());
         }
     }
 
@@ -384,7 +394,6 @@ impl Worker {
             at_once,
             shutdown_us: Some(clock::wall_us()),
         });
-        // Nobody new: connections that the kernel has accepted meanwhile are refused when the listeners go.
         self.acceptor.stop(self.poll.registry());
     }
 }

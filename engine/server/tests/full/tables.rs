@@ -153,3 +153,41 @@ fn an_engine_ends_while_it_refuses() {
     say_goodbye(&seen.served, engine);
     drop(silent);
 }
+
+/// Clients that come and go at an engine with hardly room for any: each is served or told, and in the end all places are free.
+#[test]
+fn with_all_tables_full_all_the_time_everybody_is_answered() {
+    let (engine, _scratch) = engine(4, 3, |_| {});
+    let address = engine.address();
+    let visitors: Vec<_> = (0..6)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut mine = std::collections::VecDeque::new();
+                let (mut served, mut told) = (0, 0);
+                for _ in 0..300 {
+                    match visit(address) {
+                        Some(socket) => {
+                            served += 1;
+                            mine.push_back(socket);
+                        }
+                        None => told += 1,
+                    }
+                    if mine.len() > 2 {
+                        mine.pop_front();
+                    }
+                }
+                (served, told)
+            })
+        })
+        .collect();
+    let seen = visitors
+        .into_iter()
+        .map(|visitor| visitor.join().expect("all were answered"));
+    let (served, told) = seen.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    assert_eq!(served + told, 1800);
+    assert!(told > 0, "{served} served");
+    let totals = wait_for(&engine, |totals| {
+        totals.connections == 0 && totals.workers_full == 0
+    });
+    assert_eq!((totals.accepted, totals.refused), (served, told));
+}
