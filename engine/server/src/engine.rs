@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use depthcast_feed_sim::capture::{CaptureError, CaptureReader, Replay};
 use depthcast_wire::target::LagPolicy;
+use rustix::io::Errno;
 
 use crate::admin;
 use crate::config::{Config, FeedOptions};
@@ -80,6 +81,9 @@ fn hint(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another with --listen",
         io::ErrorKind::AddrNotAvailable => "; this host does not have that address",
+        _ if Errno::from_io_error(error) == Some(Errno::MFILE) => {
+            "; raise the limit of descriptors (ulimit -n)"
+        }
         _ => "",
     }
 }

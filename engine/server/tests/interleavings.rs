@@ -55,7 +55,8 @@ macro_rules! pieces {
             )]
             pub(super) mod shared;
 
-            pub(super) use shared::{SubscriberCount, WakeFlag};
+            #[allow(unused_imports, reason = "not every model needs every piece")]
+            pub(super) use shared::{Revision, SubscriberCount, WakeFlag};
 
             impl super::Flag for WakeFlag {
                 fn raise(&self) -> bool {
@@ -335,4 +336,73 @@ fn a_count_with_two_writers_would_lose_some() {
         thread.join().unwrap();
         assert_eq!(count.get(), 2, "a count was lost");
     });
+}
+
+/// How something behind a lock is changed, and how it is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// As workers do: changes are told under the lock; who looks asks for the last change first.
+    AsWorkersDo,
+    /// A change is told before it is made.
+    ToldTooEarly,
+    /// Who looks asks for the last change when it has looked.
+    AskedTooLate,
+}
+
+/// Two threads change something, a third looks only where a change was told: it must come to know the last state.
+fn look_where_told(how: Looking) {
+    const CHANGES: usize = 2;
+    loom::model(move || {
+        let shared = Arc::new((engine::Revision::default(), loom::sync::Mutex::new(0)));
+        let changers: Vec<_> = (0..CHANGES)
+            .map(|_| {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let (revision, state) = &*shared;
+                    if how == Looking::ToldTooEarly {
+                        revision.advance();
+                    }
+                    let mut state = state.lock().unwrap();
+                    *state += 1;
+                    if how != Looking::ToldTooEarly {
+                        revision.advance();
+                    }
+                })
+            })
+            .collect();
+        let (revision, state) = &*shared;
+        let (mut seen, mut known) = (0, 0);
+        let mut look = || {
+            let told = revision.get();
+            if told != seen {
+                known = *state.lock().unwrap();
+                seen = if how == Looking::AskedTooLate {
+                    revision.get()
+                } else {
+                    told
+                };
+            }
+            known
+        };
+        look();
+        changers.into_iter().for_each(|changer| changer.join().unwrap());
+        assert_eq!(look(), CHANGES, "a change was told and not seen");
+    });
+}
+
+#[test]
+fn who_looks_where_a_change_was_told_comes_to_know_the_last() {
+    look_where_told(Looking::AsWorkersDo);
+}
+
+#[test]
+#[should_panic(expected = "a change was told and not seen")]
+fn a_change_told_before_it_is_made_would_be_missed() {
+    look_where_told(Looking::ToldTooEarly);
+}
+
+#[test]
+#[should_panic(expected = "a change was told and not seen")]
+fn a_change_asked_for_behind_the_look_would_be_missed() {
+    look_where_told(Looking::AskedTooLate);
 }

@@ -161,7 +161,9 @@ impl<S: Socket> Connections<S> {
     /// Tells everybody what was counted in this turn.
     pub(super) fn publish_counts(&self) {
         let (counts, sent) = (self.counts(), self.fanout.sent());
-        counts.connections.set(self.slab.len().into());
+        counts
+            .connections
+            .set((self.slab.len() - self.without_room).into());
         counts.blocked.set(self.fanout.lagging().into());
         counts.deliveries.set(sent.frames);
         counts.bytes.set(sent.bytes);

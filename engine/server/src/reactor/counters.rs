@@ -35,7 +35,7 @@ pub struct Counters {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct WorkerCounters {
-    /// Connections it has now.
+    /// Connections it has now, without those that are being refused.
     pub(super) connections: OwnCount,
     /// Connections whose socket was full and that have not caught up since.
     pub(super) blocked: OwnCount,
@@ -66,7 +66,7 @@ pub struct WorkerCounters {
 /// One worker's table at about one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Connections in it, those that are being refused among them.
+    /// Connections in it, without those that are being refused.
     pub connections: u64,
     /// Connections that it has room for.
     pub connections_max: u64,

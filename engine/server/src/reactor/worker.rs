@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use depthcast_wire::http;
 use depthcast_wire::ws::CloseCode;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -32,7 +31,7 @@ use crate::os::handoff::{Giver, NotGiven};
 use crate::os::wake::Ear;
 use crate::os::{cpu, net};
 use crate::session::ending::Goodbye;
-use crate::session::handshake::no_room;
+use crate::session::handshake::{NO_ROOM, unavailable};
 use crate::session::{EndCause, SessionLimits, TICK_MS, TurnedAway};
 
 const WAKER: Token = Token(usize::MAX);
@@ -55,6 +54,9 @@ const SWEEP_PER_SLICE: u32 = 1024;
 const TIMERS_PER_SLICE: usize = 1024;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
+
+/// What those are told who are there when the engine ends, and those who come then.
+const ENDING: &str = "the engine is ending";
 
 /// What all workers share.
 #[derive(Clone, Debug)]
@@ -333,7 +335,8 @@ impl Worker {
     /// Answers a connection that has no place in the table.
     fn refuse_unheard(&mut self, socket: TcpStream) {
         self.connections.counts().refused.add_one();
-        net::answer_and_close(socket, &no_room());
+        let why = if self.stop_at.is_some() { ENDING } else { NO_ROOM };
+        net::answer_and_close(socket, &unavailable(why));
     }
 
     /// Gives requests that are not subscribers' to the admin thread, or refuses them when it has enough.
@@ -346,10 +349,7 @@ impl Worker {
                 if let NotGiven::Host(_) = error {
                     tracing::warn!(worker = self.index, %error, "cannot pass a request on");
                 }
-                let mut answer = Vec::new();
-                let body = "too many requests wait; try again\n";
-                http::write_error(&mut answer, 503, "Service Unavailable", &[], body);
-                net::answer_and_close(socket, &answer);
+                net::answer_and_close(socket, &unavailable("too many requests wait"));
             }
         }
     }
@@ -389,7 +389,7 @@ impl Worker {
         self.stop_at = Some(if is_patient { u32::MAX } else { self.now + patience });
         self.connections.begin_sweep(Goodbye {
             code: CloseCode::GOING_AWAY,
-            reason: "the engine is ending",
+            reason: ENDING,
             cause: EndCause::Engine,
             at_once,
             shutdown_us: Some(clock::wall_us()),

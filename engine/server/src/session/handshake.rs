@@ -6,12 +6,17 @@ use depthcast_wire::ws::CloseCode;
 
 use super::encoding::Encoding;
 use super::ending::bound_reached;
-use super::{EPOCH_HEADER, EndCause, Host, NO_ROOM_RETRY_AFTER_S, Next, Phase, Session, Turn, TurnedAway};
+use super::{
+    EPOCH_HEADER, EndCause, Host, Next, Phase, Session, Turn, TurnedAway, UNAVAILABLE_RETRY_AFTER_S,
+};
 
-/// The answer to a request for which there is no room.
-pub fn no_room() -> Vec<u8> {
-    let seconds = NO_ROOM_RETRY_AFTER_S.to_string();
-    let body = format!("this engine has as many connections as it may: try again in {seconds} s\n");
+/// Why there is no room, for people.
+pub const NO_ROOM: &str = "this engine has as many connections as it may";
+
+/// The answer to one who cannot be served now: 503, and when to come again.
+pub fn unavailable(why: &str) -> Vec<u8> {
+    let seconds = UNAVAILABLE_RETRY_AFTER_S.to_string();
+    let body = format!("{why}: try again in {seconds} s\n");
     let mut answer = Vec::new();
     let headers = [("Retry-After", &*seconds)];
     http::write_error(&mut answer, 503, "Service Unavailable", &headers, &body);
@@ -41,7 +46,7 @@ impl Session {
     /// Tells a peer why it is not served.
     pub(super) fn turn_away(&mut self, why: TurnedAway, turn: &mut Turn<'_, impl Host>) -> Next {
         let TurnedAway::TooMany { retry_after_s } = why else {
-            return self.refuse(no_room(), EndCause::NoRoom, turn);
+            return self.refuse(unavailable(NO_ROOM), EndCause::NoRoom, turn);
         };
         let (max, window_s) = (turn.limits.attempts_per_ip, turn.limits.attempts_window_s);
         let body = format!(

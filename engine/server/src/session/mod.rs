@@ -47,9 +47,9 @@ pub enum TurnedAway {
     NoRoom,
 }
 
-/// When one for which there is no room should come again, seconds: with thousands that do, a second would be too soon for any
+/// When one who cannot be served now should come again, seconds: with thousands that do, a second would be too soon for any
 /// to have gone.
-pub const NO_ROOM_RETRY_AFTER_S: u32 = 5;
+pub const UNAVAILABLE_RETRY_AFTER_S: u32 = 5;
 
 /// How long one that is turned away has for its request before it is told without it.
 const TURNED_AWAY_TICKS: u32 = 2000 / TICK_MS;
