@@ -353,7 +353,8 @@ impl World {
         let (mut live, mut subscribers, mut blocked) = (0, 0, 0);
         let (mut ended, mut frames) = (self.ended, self.frames);
         for client in self.live() {
-            live += 1;
+            // Those for whom there is no room are not counted.
+            live += u64::from(client.peer.cause() != EndCause::NoRoom);
             subscribers += u64::from(client.peer.has_streams());
             blocked += u64::from(client.peer.is_lagging);
             frames += client.peer.owed.frames;
