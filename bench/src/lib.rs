@@ -11,4 +11,5 @@ pub mod overload;
 pub mod probe;
 pub mod recorded;
 pub mod run;
+pub mod scale;
 pub mod storm;

@@ -12,6 +12,7 @@ use depthcast_bench::run::options::{LoadOptions, OptionsError};
 use depthcast_bench::run::report::Report;
 use depthcast_bench::run::server::Side;
 use depthcast_bench::run::{self, Own, RunError, slow};
+use depthcast_bench::scale::{self, ScaleOptions};
 use depthcast_bench::storm::{self, StormOptions};
 use depthcast_bench::{crowd, fleet, limit};
 
@@ -47,6 +48,10 @@ const PAIRS_MAX: i64 = 200;
 ///   depthcast-bench storm
 ///   depthcast-bench overload
 ///
+/// As many connections as the machine carries, at rest and in use:
+///
+///   depthcast-bench scale
+///
 /// The server stays on core 0 and the fleet on core 1, over loopback.
 #[derive(Debug, Parser)]
 #[command(name = "depthcast-bench", version, verbatim_doc_comment)]
@@ -63,6 +68,7 @@ enum Command {
     Fanout(FanoutOptions),
     Storm(StormOptions),
     Overload(OverloadOptions),
+    Scale(Box<ScaleOptions>),
     /// A process of a crowd.
     #[command(hide = true)]
     CrowdProcess,
@@ -132,6 +138,7 @@ fn main() -> ExitCode {
         Command::Overload(options) => {
             conclude(options.scene.json.as_deref(), overload::run(&own(), &options))
         }
+        Command::Scale(options) => conclude(options.scene.json.as_deref(), scale::run(&own(), &options)),
         Command::CrowdProcess => crowd::run_child(),
         Command::FleetProcess => fleet::run_child(),
         Command::LimitProcess => limit::run_child(),

@@ -67,7 +67,7 @@ pub struct CrowdTotals {
 }
 
 /// The processes. They are killed when this is dropped, and end with the *thread* that started them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Crowd {
     members: Vec<Member>,
 }
@@ -96,6 +96,21 @@ impl Crowd {
             });
         }
         Ok(Crowd { members })
+    }
+
+    /// The ids of the processes, to look at them from outside.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.members.iter().map(|member| member.child.id()).collect()
+    }
+
+    /// Takes the processes of another in: what is waited for or told from here on is of both.
+    pub fn take_in(&mut self, other: Crowd) {
+        self.members.extend(other.members);
+    }
+
+    /// How many have come so far in what goes on, or went on last.
+    pub fn come(&self) -> u32 {
+        self.count()
     }
 
     /// Waits until all connections are open, or all have what a storm is for. `progress` is told how many a few times a
@@ -226,6 +241,9 @@ impl CrowdTotals {
         let (fleet, more) = (&mut sum.fleet, part.fleet);
         fleet.frames += more.frames;
         fleet.bytes += more.bytes;
+        fleet.reads += more.reads;
+        fleet.sends += more.sends;
+        fleet.pings += more.pings;
         fleet.open += more.open;
         fleet.books += more.books;
         fleet.book_events += more.book_events;
@@ -236,6 +254,7 @@ impl CrowdTotals {
         }
         fleet.first_fault = fleet.first_fault.take().or(more.first_fault);
         sum.positioned += part.positioned;
+        sum.heard += part.heard;
         sum.events += part.events;
         sum.ids += part.ids;
         sum.gaps += part.gaps;
@@ -245,6 +264,7 @@ impl CrowdTotals {
         sum.below_floor_ns = sum.below_floor_ns.max(part.below_floor_ns);
         sum.silence_ns = sum.silence_ns.max(part.silence_ns);
         sum.begun_ns = sum.begun_ns.max(part.begun_ns);
+        sum.returns.add(&part.returns);
         let (joins, more) = (&mut sum.joins, &part.joins);
         joins.first_asked_ns = match (joins.asked, more.asked) {
             (_, 0) => joins.first_asked_ns,

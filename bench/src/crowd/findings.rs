@@ -36,6 +36,17 @@ pub struct Course {
     pub moments: Vec<Moment>,
 }
 
+/// How a figure went over a time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Series {
+    /// What.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Seconds since the beginning, and how much.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// Everything a command found out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Findings {
@@ -47,6 +58,8 @@ pub struct Findings {
     pub threads: Vec<(String, u64)>,
     /// How latencies went.
     pub courses: Vec<Course>,
+    /// Figures over a time.
+    pub series: Vec<Series>,
     /// What was wrong: the command ends with 4.
     pub faults: Vec<String>,
     /// What somebody who reads the figures should know.

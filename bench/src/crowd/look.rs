@@ -49,6 +49,8 @@ pub struct Between {
     pub server_core_busy_ns: u64,
     /// Of the load's core.
     pub fleet_core_busy_ns: u64,
+    /// In softirqs, of all cores: the kernel's network work, most of it on behalf of a sender.
+    pub softirq_ns: u64,
     /// Taken by the host, of both.
     pub steal_ns: u64,
     /// TCP segments that were sent again.
@@ -71,6 +73,7 @@ impl Between {
                 .collect(),
             server_core_busy_ns: busy(server),
             fleet_core_busy_ns: busy(fleet),
+            softirq_ns: machine.cores.iter().map(|core| core.softirq_ns).sum(),
             steal_ns: steal(server) + if server == fleet { 0 } else { steal(fleet) },
             retransmitted: machine.tcp.retransmitted,
         }

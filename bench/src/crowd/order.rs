@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::deal::Deal;
+use super::returns::{Backoff, ReturnReport};
 use crate::fleet::moments::Moment;
 use crate::fleet::order::{CONNECTIONS_PER_PROCESS_MAX, FleetReport, Format};
 use crate::fleet::plan::CONNECTIONS_MAX;
@@ -27,6 +29,29 @@ pub enum Role {
     },
     /// They have their stream from the beginning, and close on `Go`.
     Leave,
+    /// They have their stream from the beginning; from `Go` on some leave all the time, each in its turn, and come back at once:
+    /// half of them with a Close frame, half as a socket ends whose program was killed. Those that keep books stay.
+    Churn {
+        /// Of a million connections, how many leave in a second.
+        per_million: u32,
+        /// For how long, us.
+        for_us: u64,
+        /// Before tries, where one fails.
+        backoff: Backoff,
+    },
+    /// They have their stream from the beginning; on `Go` the sockets of all end at once, and each comes back with backoff until
+    /// it is there again, from the last id that it had.
+    Return {
+        /// Before tries.
+        backoff: Backoff,
+    },
+}
+
+impl Role {
+    /// Whether connections come back to a market that stands still: a snapshot is then all that comes.
+    pub fn comes_back(self) -> bool {
+        matches!(self, Role::Churn { .. } | Role::Return { .. })
+    }
 }
 
 /// The order to one process, on the first line of its standard input.
@@ -38,8 +63,14 @@ pub struct CrowdOrder {
     pub first: u32,
     /// How many connections, up to [`CONNECTIONS_PER_PROCESS_MAX`].
     pub connections: u32,
-    /// Depth streams with their cadence; connection n has the one in place n modulo their number.
+    /// Depth streams with their cadence, the most wanted first.
     pub streams: Vec<String>,
+    /// How connections are dealt to them, see [`Deal`]: the exponent of Zipf's law; 0 gives each stream as many.
+    pub zipf: f64,
+    /// The market stands still: who comes back takes a snapshot, since nothing else would come.
+    pub is_quiet: bool,
+    /// Connects a second while connections are opened; 0 for as many as go.
+    pub connects_per_s: u32,
     /// JSON or SBE.
     pub format: Format,
     /// What they do.
@@ -88,9 +119,9 @@ impl CrowdOrder {
         Ok(())
     }
 
-    /// The place of the stream of connection `number`.
-    pub fn stream_of(&self, number: u32) -> u32 {
-        number % self.streams.len() as u32
+    /// Which connection has which stream, by its place.
+    pub fn deal(&self) -> Deal {
+        Deal::new(self.streams.len() as u32, self.zipf)
     }
 
     /// The target that subscribes to `stream`, with what else the query says. Times are microseconds.
@@ -137,6 +168,7 @@ pub fn orders(template: &CrowdOrder, connections: u32) -> Vec<CrowdOrder> {
                 first: template.first + begin,
                 connections: end - begin,
                 books: part(template.books, process + 1) - part(template.books, process),
+                connects_per_s: template.connects_per_s.div_ceil(processes),
                 ..template.clone()
             }
         })
@@ -177,6 +209,8 @@ pub struct CrowdReport {
     pub fleet: FleetReport,
     /// Connections that know where they could go on from: an id and the server's history.
     pub positioned: u32,
+    /// Connections that have had an event or a snapshot, ever.
+    pub heard: u32,
     /// Depth events.
     pub events: u64,
     /// Ids they covered.
@@ -201,6 +235,8 @@ pub struct CrowdReport {
     pub silence_ns: u64,
     /// Books that were held against what another said at the same id, ever.
     pub compared: u64,
+    /// Those who left and came back, ever.
+    pub returns: ReturnReport,
     /// What books said: symbol in lower case, id and digest ([`crate::fleet::trail`]).
     pub books: BTreeMap<String, BTreeMap<u64, u64>>,
 }
@@ -215,6 +251,9 @@ mod tests {
             first: 10,
             connections: 100,
             streams: vec!["btcusdt@depth@100ms".into(), "ethusdt@depth@100ms".into()],
+            zipf: 0.0,
+            is_quiet: false,
+            connects_per_s: 0,
             format: Format::Json,
             role: Role::Stay,
             books: 7,
@@ -259,7 +298,8 @@ mod tests {
             let keepers = (0..order.connections).filter(|&place| order.keeps_book(place));
             assert_eq!(keepers.count() as u32, order.books);
         }
-        assert_eq!((order().stream_of(10), order().stream_of(13)), (0, 1));
+        let deal = order().deal();
+        assert_eq!((deal.stream_of(10), deal.stream_of(13)), (0, 1));
     }
 
     #[test]

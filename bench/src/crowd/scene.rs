@@ -13,7 +13,11 @@ use crate::fleet::order::{CONNECTIONS_PER_PROCESS_MAX, Format};
 use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
 use crate::probe::host::{self, HostNeed};
 use crate::probe::launch::Launched;
+use crate::probe::stats::StatsSeries;
 use crate::run::{Own, RunError};
+
+/// Connections that keep whole books, where nobody says how many.
+const BOOKS: u32 = 16;
 
 /// How long an engine may take to listen: it fills the books of all symbols before.
 const LISTEN_PATIENCE: Duration = Duration::from_secs(60);
@@ -49,9 +53,9 @@ pub struct SceneOptions {
     pub format: CrowdFormat,
 
     /// How many of those who are there all the time keep whole books: every id is checked, and books of a symbol have to be
-    /// equal at equal ids.
-    #[arg(long, default_value_t = 16, value_name = "N")]
-    pub books: u32,
+    /// equal at equal ids. [default: 16]
+    #[arg(long, value_name = "N")]
+    pub books: Option<u32>,
 
     /// Workers of the engine, all on its core. [default: one for each 18,000 connections]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -151,6 +155,11 @@ impl SceneOptions {
         host::check(&need).map_err(RunError::Host)
     }
 
+    /// How many connections keep whole books.
+    pub fn books(&self) -> u32 {
+        self.books.unwrap_or(BOOKS)
+    }
+
     /// The format as a fleet has it.
     pub fn fleet_format(&self) -> Format {
         match self.format {
@@ -172,9 +181,12 @@ impl SceneOptions {
             first: 0,
             connections,
             streams: market.streams.clone(),
+            zipf: 0.0,
+            is_quiet: false,
+            connects_per_s: 0,
             format: self.fleet_format(),
             role: Role::Stay,
-            books: self.books.min(connections),
+            books: self.books().min(connections),
             over_us: 0,
             floor_ns: None,
             pause_us: self.fleet_pause,
@@ -185,6 +197,17 @@ impl SceneOptions {
 
     /// Starts the engine for so many connections.
     pub fn start_engine(&self, own: &Own, market: &Market, connections: u32) -> Result<Engine, RunError> {
+        self.start_engine_with(own, market, connections, &[])
+    }
+
+    /// The same with more flags, before those of the command line.
+    pub fn start_engine_with(
+        &self,
+        own: &Own,
+        market: &Market,
+        connections: u32,
+        flags: &[String],
+    ) -> Result<Engine, RunError> {
         let beside = || own.program.with_file_name("depthcast");
         let program = self.engine.clone().unwrap_or_else(beside);
         let workers = self.workers(connections).to_string();
@@ -192,7 +215,7 @@ impl SceneOptions {
             .map(String::from)
             .to_vec();
         arguments.extend(["--feed".into(), market.feed.clone()]);
-        arguments.extend(self.flags.iter().cloned());
+        arguments.extend(flags.iter().chain(&self.flags).cloned());
         let mut launched = Launched::start(&own.program, &program, &arguments, Some(self.server_core))?;
         let address = launched.await_address(LISTEN_PATIENCE)?;
         Ok(Engine { launched, address })
@@ -203,6 +226,11 @@ impl Engine {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it says of itself, as that comes, where it was started with `--stats`.
+    pub fn stats(&self) -> &StatsSeries {
+        self.launched.stats()
     }
 
     /// Its process id.

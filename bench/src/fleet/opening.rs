@@ -25,6 +25,8 @@ const REASONS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Opening {
     connections: u32,
+    /// Connects a second; 0 for as many as go.
+    per_s: u32,
     /// The next one to begin.
     next: u32,
     /// Those begun, in order, with when; done ones leave when they get to the front. At most HANDSHAKES_MAX are not done.
@@ -64,6 +66,7 @@ impl Opening {
     pub fn new(connections: u32, now_ns: u64) -> Opening {
         Opening {
             connections,
+            per_s: 0,
             next: 0,
             begun: VecDeque::new(),
             in_flight: 0,
@@ -74,6 +77,11 @@ impl Opening {
             done_ns: now_ns,
             failed_ns: None,
         }
+    }
+
+    /// The same with no more than so many connects a second; 0 for as many as go.
+    pub fn paced(self, per_s: u32) -> Opening {
+        Opening { per_s, ..self }
     }
 
     /// How many have been opened.
@@ -113,7 +121,10 @@ impl Opening {
             self.note_failure(&OpenFault::Late(limit.as_secs()), self.in_flight as u32, now_ns);
             return Next::Failed(self.failure());
         }
-        if self.next < self.connections && self.in_flight < HANDSHAKES_MAX {
+        let is_due = self.per_s == 0
+            || passed(self.begun_ns).as_nanos() * u128::from(self.per_s) / 1_000_000_000
+                >= u128::from(self.next);
+        if self.next < self.connections && self.in_flight < HANDSHAKES_MAX && is_due {
             let place = self.next;
             self.next += 1;
             return Next::Begin(place);
@@ -210,6 +221,15 @@ mod tests {
                 done_ns: 3
             }
         );
+    }
+
+    #[test]
+    fn a_pace_is_kept() {
+        let mut opening = Opening::new(30, SECOND).paced(10);
+        assert_eq!(begin_all(&mut opening, SECOND), 1);
+        assert_eq!(begin_all(&mut opening, 3 * SECOND / 2), 5);
+        assert_eq!(begin_all(&mut opening, 2 * SECOND), 5);
+        assert_eq!(begin_all(&mut opening, 9 * SECOND), 19);
     }
 
     #[test]

@@ -208,6 +208,22 @@ impl Watch {
         watching.ask(now_ns);
     }
 
+    /// The stream was asked for before, at `since_ns`, and that came to nothing: it is asked for again.
+    pub fn ask_again(&mut self, start: Start, since_ns: u64) {
+        self.state.asked_ns = since_ns;
+        self.state.start(start);
+    }
+
+    /// When the stream was asked for, where that is timed.
+    pub fn asked_ns(&self) -> Option<u64> {
+        Some(self.state.asked_ns).filter(|asked_ns| *asked_ns > 0)
+    }
+
+    /// The server's history is taken to be this one until it says which.
+    pub fn set_epoch(&mut self, epoch: u64) {
+        self.state.epoch = Some(epoch);
+    }
+
     /// The upgrade was answered.
     pub fn opened(&mut self, epoch: Option<u64>, now_ns: u64, watching: &mut Watching) {
         self.state.epoch = epoch;
@@ -218,6 +234,11 @@ impl Watch {
     pub fn position(&self) -> Option<(u64, u64)> {
         let epoch = self.state.epoch.filter(|_| self.state.last_id > 0)?;
         Some((self.state.last_id, epoch))
+    }
+
+    /// Whether its book has an id: it has had an event or a snapshot.
+    pub fn has_heard(&self) -> bool {
+        self.state.last_id > 0
     }
 
     /// Whether it asked for its stream and has not got it.

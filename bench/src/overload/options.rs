@@ -107,7 +107,7 @@ impl OverloadOptions {
         if !(0.01..=100.0).contains(&self.times) {
             return usage(format!("--times {}: it takes 0.01 to 100", self.times));
         }
-        if self.scene.books < 2 {
+        if self.scene.books() < 2 {
             return usage("--books takes 2 or more: books are held against each other".into());
         }
         Ok(())

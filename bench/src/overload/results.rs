@@ -6,6 +6,7 @@ use super::recovery::{growth, recovery};
 use crate::crowd::crowds::CrowdTotals;
 use crate::crowd::findings::{Course, Findings};
 use crate::crowd::look::Between;
+use crate::crowd::rest::RestSeen;
 use crate::probe::queues::Queues;
 use crate::run::report::grouped;
 
@@ -45,17 +46,6 @@ pub struct Seen {
     pub resident_bytes: [u64; 3],
     /// REST's books.
     pub rest: RestSeen,
-}
-
-/// What came of REST's books.
-#[derive(Debug, Default)]
-pub struct RestSeen {
-    /// Those that stood at an id at which a connection's book had stood.
-    pub compared: u64,
-    /// Of those, which said something else.
-    pub different: u64,
-    /// Why one could not be had.
-    pub error: Option<String>,
 }
 
 /// What an overload came to.

@@ -1,20 +1,16 @@
 //! One overload: what the core can send, those who stay, those who make the load and leave, and the books at the end.
 
-use std::collections::BTreeMap;
-use std::thread::sleep;
 use std::time::Duration;
 
 use super::options::OverloadOptions;
 use super::plan::Offer;
-use super::rest;
-use super::results::{self, RestSeen, Seen};
+use super::results::{self, Seen};
 use crate::clock::monotonic_ns;
 use crate::crowd::Crowd;
 use crate::crowd::findings::Findings;
 use crate::crowd::look::Look;
 use crate::crowd::order::{self, CrowdOrder, Role};
-use crate::crowd::scene::Engine;
-use crate::fleet::trail::digest_of;
+use crate::crowd::rest;
 use crate::probe::process::ProcessSample;
 use crate::probe::queues::Queues;
 use crate::run::options::{FormatOption, LoadOptions};
@@ -36,10 +32,6 @@ const LIMIT_WINDOW: Duration = Duration::from_secs(4);
 const LIMIT_WARM_UP: Duration = Duration::from_secs(1);
 /// Books asked for by REST in the end. One can be compared where a stream told the same id; at 0ms that is every one.
 const REST_BOOKS: u32 = 25;
-/// The time between two of them.
-const REST_PAUSE: Duration = Duration::from_millis(40);
-/// How long events may take from the engine to the fleet when nothing is going on.
-const QUIET_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Runs an overload and gives its figures.
 pub fn run(own: &Own, options: &OverloadOptions) -> Result<Findings, RunError> {
@@ -155,8 +147,8 @@ fn overload(
     seen.ended_ns = ended_ns;
     let last = Look::at(engine.id())?;
     progress.say("engine", "books by REST");
-    let symbol = symbol_of(&market.streams[0]);
-    seen.rest = compare_with_rest(&engine, &symbol, &mut staying)?;
+    let symbol = rest::symbol_of(&market.streams[0]);
+    seen.rest = rest::compare(engine.address(), &[symbol], REST_BOOKS, &mut staying)?;
 
     let is_alive = ProcessSample::of(engine.id()).is_ok();
     leaving.end();
@@ -173,34 +165,4 @@ fn overload(
             .push(format!("the engine ended by itself: {said}"));
     }
     Ok(findings)
-}
-
-/// The symbol of a stream, in upper case as REST has it.
-fn symbol_of(stream: &str) -> String {
-    stream.split('@').next().unwrap_or(stream).to_uppercase()
-}
-
-/// Holds REST's books against what the books of those who stay said at the same ids.
-fn compare_with_rest(engine: &Engine, symbol: &str, staying: &mut Crowd) -> Result<RestSeen, RunError> {
-    let mut seen = RestSeen::default();
-    let mut by_rest = BTreeMap::new();
-    for _ in 0..REST_BOOKS {
-        match rest::book(engine.address(), symbol) {
-            Ok(book) => {
-                by_rest.insert(book.last_id, digest_of(&book));
-            }
-            Err(error) => seen.error = Some(error),
-        }
-        sleep(REST_PAUSE);
-    }
-    sleep(QUIET_PATIENCE);
-    let totals = staying.report()?;
-    let kept = totals.books.get(&symbol.to_lowercase());
-    for (id, said) in by_rest {
-        if let Some(kept) = kept.and_then(|kept| kept.get(&id)) {
-            seen.compared += 1;
-            seen.different += u64::from(*kept != said);
-        }
-    }
-    Ok(seen)
 }

@@ -121,6 +121,14 @@ impl ProcessSample {
     }
 }
 
+/// The anonymous memory of a process as its page tables have it (smaps_rollup), bytes: `RssAnon` is summed up from counts that
+/// each core keeps, and may be some 100 KB off.
+pub fn anonymous_bytes(pid: u32) -> Result<u64, ProbeError> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = read_of(pid, &path)?;
+    kilobytes(&text, "Anonymous").ok_or_else(|| foreign(path, "Anonymous"))
+}
+
 /// From one size to another.
 pub(super) fn growth(from: u64, to: u64) -> i64 {
     // Sizes of memory are far below 2^63.
@@ -243,6 +251,7 @@ mod tests {
     fn the_own_process_is_there_and_its_times_go_on() {
         let before = ProcessSample::of(std::process::id()).unwrap();
         assert!(before.resident_bytes > before.anonymous_bytes && before.anonymous_bytes > 0);
+        assert!(anonymous_bytes(before.pid).unwrap() > 0);
         let first = &before.threads[0];
         assert_eq!(first.id, before.pid, "the first thread has the id of the process");
         // Until the kernel has counted some more of it.
@@ -281,6 +290,7 @@ mod tests {
         let pid = child.id();
         child.wait().unwrap();
         assert!(matches!(ProcessSample::of(pid), Err(ProbeError::Gone { pid: gone }) if gone == pid));
+        assert!(matches!(anonymous_bytes(pid), Err(ProbeError::Gone { .. })));
         let own = ProcessSample::of(std::process::id()).unwrap();
         let another = ProcessSample {
             started_ticks: own.started_ticks + 1,

@@ -22,6 +22,8 @@ pub struct StatsSample {
     pub conflated: u64,
     /// Connections that it gave up as slow consumers, ever: each is reset a second later at most.
     pub evicted: u64,
+    /// Those who did not get a connection, ever.
+    pub refused: u64,
 }
 
 impl StatsSample {
@@ -41,6 +43,7 @@ impl StatsSample {
             blocked: count("blocked")?,
             conflated: count("conflated")?,
             evicted: count("evicted")?,
+            refused: count("refused")?,
         })
     }
 }
@@ -85,6 +88,7 @@ mod tests {
             blocked: 1,
             conflated: 7,
             evicted: 3,
+            refused: 6,
         };
         assert_eq!(StatsSample::parse(line, 5), Some(expected));
         for other in [

@@ -12,12 +12,15 @@ use depthcast_wire::ws::{Opcode, server_frame};
 use super::server::{SWITCHING, Server, read_to_end, send};
 use super::{BENCH, PATIENCE};
 
-fn order(server: SocketAddr, connections: u32, role: Role) -> CrowdOrder {
+pub(super) fn order(server: SocketAddr, connections: u32, role: Role) -> CrowdOrder {
     CrowdOrder {
         server,
         first: 0,
         connections,
         streams: vec!["btcusdt@depth@100ms".into()],
+        zipf: 0.0,
+        is_quiet: false,
+        connects_per_s: 0,
         format: Format::Json,
         role,
         books: 0,
@@ -29,17 +32,17 @@ fn order(server: SocketAddr, connections: u32, role: Role) -> CrowdOrder {
     }
 }
 
-fn text(json: &str) -> Vec<u8> {
+pub(super) fn text(json: &str) -> Vec<u8> {
     server_frame(Opcode::Text, json.as_bytes())
 }
 
-fn snapshot(last_id: u64, qty: u32) -> Vec<u8> {
+pub(super) fn snapshot(last_id: u64, qty: u32) -> Vec<u8> {
     text(&format!(
         r#"{{"e":"depthSnapshot","E":5,"s":"BTCUSDT","ep":7,"lastUpdateId":{last_id},"bids":[["10.0","{qty}"]],"asks":[["11.0","1"]]}}"#
     ))
 }
 
-fn depth(first_id: u64, last_id: u64) -> Vec<u8> {
+pub(super) fn depth(first_id: u64, last_id: u64) -> Vec<u8> {
     text(&format!(
         r#"{{"e":"depthUpdate","E":100000,"s":"BTCUSDT","U":{first_id},"u":{last_id},"b":[["9.0","2"]],"a":[]}}"#
     ))
@@ -58,13 +61,13 @@ fn server(connections: usize, bytes: impl Fn(usize) -> Vec<u8> + Send + 'static)
     })
 }
 
-fn start(order: &CrowdOrder) -> Crowd {
+pub(super) fn start(order: &CrowdOrder) -> Crowd {
     let mut crowd = Crowd::start(Path::new(BENCH), std::slice::from_ref(order)).unwrap();
     assert!(crowd.wait(PATIENCE, &mut |_| {}).unwrap().is_whole);
     crowd
 }
 
-fn totals_when(crowd: &mut Crowd, wanted: impl Fn(&CrowdTotals) -> bool) -> CrowdTotals {
+pub(super) fn totals_when(crowd: &mut Crowd, wanted: impl Fn(&CrowdTotals) -> bool) -> CrowdTotals {
     let until = std::time::Instant::now() + PATIENCE;
     loop {
         let totals = crowd.report().unwrap();

@@ -1,8 +1,10 @@
-//! Crowds of real processes: storms and overloads of a real engine as a person runs them, and servers that say what they
+//! Crowds of real processes: storms, overloads and scales of a real engine as a person runs them, and servers that say what they
 //! should not.
 
 mod liars;
 mod overloads;
+mod returns;
+mod scales;
 #[path = "../fleet/server.rs"]
 mod server;
 mod storms;

@@ -1,0 +1,299 @@
+//! The cases, each from the engine's start to its end.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::course::MemoryCourse;
+use super::options::{Case, RETURN_PATIENCE, ScaleOptions};
+use super::ramp::{SERVER, Stage};
+use super::results;
+use super::results::turnover::{self, Turnover};
+use super::window::{self, Seen, Window};
+use crate::crowd::crowds::Went;
+use crate::crowd::findings::Findings;
+use crate::crowd::rest::{self, RestSeen};
+use crate::probe::process::{ProcessSample, anonymous_bytes};
+use crate::run::progress::Progress;
+use crate::run::{Own, RunError};
+use crate::storm::trial::wait;
+
+/// The time between two pings of an engine that is to send none: longer than any run.
+const NO_PINGS_MS: u32 = 86_400_000;
+
+/// How often memory is looked at while connections come and go.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is looked at whether all are back, and the memory of a reconnect.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Books asked for by REST in the end: 40 ms lie between two, so these are ten seconds' worth.
+const REST_BOOKS: u32 = 250;
+
+/// Symbols that these are of: the most wanted.
+const REST_SYMBOLS: usize = 10;
+
+/// Runs a case and gives its figures.
+pub fn run(own: &Own, options: &ScaleOptions) -> Result<Findings, RunError> {
+    options.check()?;
+    let progress = Progress::new(1);
+    let found = case(own, options, &progress);
+    progress.end();
+    found
+}
+
+fn case(own: &Own, options: &ScaleOptions, progress: &Progress) -> Result<Findings, RunError> {
+    let mut findings = Findings::new();
+    match options.case {
+        Case::Quiet => {
+            let mut without = None;
+            if !options.pings_only {
+                let seen = at_rest(
+                    own,
+                    options,
+                    NO_PINGS_MS,
+                    "without pings",
+                    &mut findings,
+                    progress,
+                )?;
+                if seen.is_none() {
+                    return Ok(findings);
+                }
+                without = seen;
+            }
+            let with = at_rest(
+                own,
+                options,
+                options.ping_ms,
+                "with pings",
+                &mut findings,
+                progress,
+            )?;
+            if let Some(with) = &with {
+                results::add_pings(&mut findings, options, without.as_ref(), with);
+            }
+        }
+        Case::One | Case::Zipf => in_use(own, options, &mut findings, progress)?,
+        Case::Churn => churn(own, options, &mut findings, progress)?,
+        Case::Reconnect => reconnect(own, options, &mut findings, progress)?,
+    }
+    Ok(findings)
+}
+
+/// Opens all connections, and puts down how that went. None where it was stopped.
+fn build(
+    own: &Own,
+    options: &ScaleOptions,
+    ping_ms: u32,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<Option<Stage>, RunError> {
+    let stage = Stage::build(own, options, ping_ms, progress)?;
+    results::add_ramp(findings, options, &stage.ramp);
+    if stage.ramp.stopped.is_some() {
+        end(stage, findings, progress);
+        return Ok(None);
+    }
+    Ok(Some(stage))
+}
+
+/// Ends the engine and the load.
+fn end(stage: Stage, findings: &mut Findings, progress: &Progress) {
+    progress.say(SERVER, "ending");
+    let is_alive = ProcessSample::of(stage.engine.id()).is_ok();
+    stage.others.end();
+    stage.first.end();
+    let said = stage.engine.end();
+    if !is_alive {
+        findings
+            .faults
+            .push(format!("the engine ended by itself: {said}"));
+    }
+}
+
+fn cores(options: &ScaleOptions) -> (usize, usize) {
+    (options.scene.server_core, options.scene.fleet_core)
+}
+
+/// All connections at rest, with an engine that pings each `ping_ms`.
+fn at_rest(
+    own: &Own,
+    options: &ScaleOptions,
+    ping_ms: u32,
+    what: &str,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<Option<Seen>, RunError> {
+    // What opening showed the first time is what it shows; the second time only what goes wrong counts.
+    let mut again = Findings::default();
+    let is_first = findings.figures.is_empty();
+    let into = if is_first { &mut *findings } else { &mut again };
+    let Some(mut stage) = build(own, options, ping_ms, into, progress)? else {
+        findings.faults.append(&mut again.faults);
+        return Ok(None);
+    };
+    let seen = window::watch(&mut stage, options.window(), what, cores(options), progress)?;
+    results::add_rest(findings, options, what, &seen);
+    let look = stage.memory("at rest")?;
+    results::add_memory(findings, what, &look);
+    let rest = compare_books(&mut stage)?;
+    results::add_books(findings, &format!(", {what}"), &seen, &rest);
+    end(stage, findings, progress);
+    findings.faults.append(&mut again.faults);
+    Ok(Some(seen))
+}
+
+/// All connections with a market that moves.
+fn in_use(
+    own: &Own,
+    options: &ScaleOptions,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
+        return Ok(());
+    };
+    let seen = window::watch(&mut stage, options.window(), "in use", cores(options), progress)?;
+    results::add_use(findings, options, &stage.ramp.alone, &seen);
+    let look = stage.memory("in use")?;
+    results::add_memory(findings, "in use", &look);
+    progress.say(SERVER, "books by REST");
+    let rest = compare_books(&mut stage)?;
+    results::add_books(findings, "", &seen, &rest);
+    end(stage, findings, progress);
+    Ok(())
+}
+
+/// Some leave and come back all the time.
+fn churn(
+    own: &Own,
+    options: &ScaleOptions,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
+        return Ok(());
+    };
+    let before = stage.memory("before the churn")?;
+    let begun = Window::begin(&mut stage)?;
+    let (course, went) = turn_over(&mut stage, options.window(), progress, "churn", MEMORY_INTERVAL)?;
+    let seen = begun.end(&mut stage, cores(options))?;
+    wait(options.settle, "settling", progress);
+    let after = stage.memory("after the churn")?;
+    let seen_turnover = Turnover {
+        before,
+        after,
+        course,
+        went,
+    };
+    turnover::add_churn(findings, options, &seen_turnover, &seen);
+    let rest = compare_books(&mut stage)?;
+    results::add_books(findings, "", &seen, &rest);
+    end(stage, findings, progress);
+    Ok(())
+}
+
+/// All lose their connections at once and come back.
+fn reconnect(
+    own: &Own,
+    options: &ScaleOptions,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
+        return Ok(());
+    };
+    let before = stage.memory("before all went")?;
+    let begun = Window::begin(&mut stage)?;
+    let (course, went) = turn_over(&mut stage, Duration::ZERO, progress, "coming back", STEP)?;
+    let seen = begun.end(&mut stage, cores(options))?;
+    wait(options.settle, "settling", progress);
+    let after = stage.memory("after all came back")?;
+    let seen_turnover = Turnover {
+        before,
+        after,
+        course,
+        went,
+    };
+    turnover::add_reconnect(findings, options, &seen_turnover, &seen);
+    let rest = compare_books(&mut stage)?;
+    results::add_books(findings, "", &seen, &rest);
+    end(stage, findings, progress);
+    Ok(())
+}
+
+/// Lets all do what their role is, for a time and until all are back, and looks at the engine's memory meanwhile.
+fn turn_over(
+    stage: &mut Stage,
+    time: Duration,
+    progress: &Progress,
+    what: &str,
+    interval: Duration,
+) -> Result<(MemoryCourse, Went), RunError> {
+    let engine = stage.engine.id();
+    let connections = stage.ramp.open;
+    let mut course = MemoryCourse::default();
+    let length = if time.is_zero() {
+        connections.into()
+    } else {
+        time.as_millis() as u64
+    };
+    progress.count(SERVER, what, length);
+    let begun = Instant::now();
+    stage.first.go()?;
+    stage.others.go()?;
+    let mut went;
+    let mut looked = begun;
+    course.push(0.0, anonymous_bytes(engine)?);
+    loop {
+        went = stage.others.wait(STEP, &mut |_| {})?;
+        let at = if time.is_zero() {
+            went.count.into()
+        } else {
+            begun.elapsed().as_millis() as u64
+        };
+        progress.at(at);
+        if looked.elapsed() >= interval && (time.is_zero() || begun.elapsed() < time) {
+            looked = Instant::now();
+            course.push(begun.elapsed().as_secs_f64(), anonymous_bytes(engine)?);
+        }
+        if went.is_whole || begun.elapsed() > time + RETURN_PATIENCE {
+            break;
+        }
+    }
+    // Those with books only stay, in a churn, and say nothing of having come back.
+    let returns = stage.first.report()?.report.returns;
+    if returns.left_without > 0 {
+        let left = RETURN_PATIENCE.saturating_sub(begun.elapsed());
+        let first = stage.first.wait(left.max(STEP), &mut |_| {})?;
+        went.is_whole &= first.is_whole;
+        went.seconds = went.seconds.max(first.seconds);
+    }
+    Ok((course, went))
+}
+
+/// Holds REST's books against those of the connections that were there first.
+fn compare_books(stage: &mut Stage) -> Result<RestSeen, RunError> {
+    let symbols: Vec<String> = stage
+        .market
+        .streams
+        .iter()
+        .take(REST_SYMBOLS)
+        .map(|stream| rest::symbol_of(stream))
+        .collect();
+    let mut all = RestSeen::default();
+    let until = Instant::now() + Duration::from_secs(20);
+    // A busy engine ends few events at an id at which REST told the book: it is asked until some could be compared.
+    while all.compared == 0 && Instant::now() < until {
+        let seen = rest::compare(
+            stage.engine.address(),
+            &symbols,
+            REST_BOOKS / 10,
+            &mut stage.first,
+        )?;
+        all.compared += seen.compared;
+        all.different += seen.different;
+        all.error = seen.error.or(all.error);
+        sleep(STEP);
+    }
+    Ok(all)
+}
