@@ -202,6 +202,9 @@ fn a_run_says_what_it_raises_and_sets_it_back() {
         Some("dropped") => {
             println!("{RAISED}");
             drop(raised);
+            // It is waited for.
+            folder.assert_as_before();
+            println!("dropped");
         }
         Some("panic") => {
             println!("{RAISED}");
@@ -226,6 +229,7 @@ fn settings_are_set_back_when_a_run_ends_with_an_error_or_a_panic() {
         let (said, signal) = Run::start(&folder, way).end();
         assert_set_back(&said);
         assert_eq!(signal, None);
+        assert!(way != "dropped" || said.contains("\ndropped\n"), "{said}");
         folder.assert_as_before();
     }
 }

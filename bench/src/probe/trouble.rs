@@ -370,10 +370,26 @@ mod tests {
     }
 
     #[test]
-    fn this_host_is_watched() {
+    fn a_limit_that_is_met_on_this_host_is_seen() {
         let mut watch = HostWatch::begin().unwrap();
+        let tcp = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = tcp();
+        let anywhere: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&anywhere.into()).unwrap();
+        // Two may wait to be accepted: one more than asked for.
+        listener.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<socket2::Socket> = (0..4).map(|_| tcp()).collect();
+        for client in &clients {
+            client.set_nonblocking(true).unwrap();
+            // What does not fit is still under way.
+            let _ = client.connect(&address);
+        }
         watch.look().unwrap();
-        // Others may meet limits meanwhile.
-        watch.troubles().unwrap();
+        let troubles = watch.troubles().unwrap();
+        let is_seen = troubles
+            .iter()
+            .any(|trouble| matches!(trouble, HostTrouble::AcceptQueue { times: 2.., .. }));
+        assert!(is_seen, "{troubles:?}");
     }
 }
