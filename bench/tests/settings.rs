@@ -6,13 +6,18 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use depthcast_bench::probe::host::HostNeed;
+use depthcast_bench::probe::ready::make_ready;
 use depthcast_bench::probe::settings::journal::{self, Places};
-use depthcast_bench::probe::settings::raise::{Raise, Without};
+use depthcast_bench::probe::settings::raise::{KernelNeed, Raise, Without};
 use depthcast_bench::probe::settings::raised::{RaisedSettings, SettingsError};
 use depthcast_bench::probe::settings::setting::{SYS, Setting};
 use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 /// The variables of a run: how it is to end, and the folder.
 const RUN: &str = "DEPTHCAST_TEST_SETTINGS_RUN";
@@ -156,6 +161,14 @@ impl Run {
     }
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Of a test that failed; one that has ended is not killed again.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// Said when both are set back, the last raised first.
 const SET_BACK: &str = "net.ipv4.tcp_mem: 10 20 30 -> 1 2 3, as it was\n";
 const SET_BACK_NEXT: &str = "net.core.somaxconn: 4096 -> 128, as it was\n";
@@ -172,6 +185,13 @@ fn assert_set_back(said: &str) {
 #[test]
 fn a_run_says_what_it_raises_and_sets_it_back() {
     let way = std::env::var(RUN).ok();
+    if way.is_some() {
+        // Who started the tests in the background, or under nohup, has these ignored in all that is started by them.
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            signal_hook::flag::register_conditional_default(signal, Arc::new(AtomicBool::new(true)))
+                .expect("signals of ours");
+        }
+    }
     let folder = match std::env::var_os(FOLDER) {
         // The test that started the run looks after its folder.
         Some(folder) => std::mem::ManuallyDrop::new(Folder(folder.into())),
@@ -389,6 +409,83 @@ fn what_cannot_be_raised_is_said_and_nothing_is_raised() {
     let none = RaisedSettings::raise(missing, &places(&folder.0), &[], |_| {}).expect("nothing");
     assert_eq!(none.guardian(), None);
     none.undo().expect("nothing");
+}
+
+#[test]
+fn a_host_is_made_ready_in_one_call() {
+    let folder = Folder::new("ready");
+    let need = |connections| HostNeed {
+        server: "a worker of the engine".into(),
+        connections,
+        server_processes: 1,
+        server_descriptors: 10,
+        fleet_processes: 1,
+        fleet_descriptors: 10,
+        source_addresses: 1,
+        user_bytes_per_connection: 1,
+    };
+    // Ten connections fit on any host; what they come with is more than the folder's setting, as if they came at once.
+    let kernel = KernelNeed {
+        connects_at_once: 1_000,
+        listen_backlog: 500,
+        ..KernelNeed::default()
+    };
+    let ready = |connections, is_applying| {
+        let (say, said) = std::sync::mpsc::sync_channel::<String>(64);
+        let tell = move |line: &str| {
+            let _ = say.try_send(line.to_string());
+        };
+        let places = places(&folder.0);
+        let raised = make_ready(own(), &places, &need(connections), &kernel, is_applying, tell);
+        (raised, said)
+    };
+    let of = |said: &std::sync::mpsc::Receiver<String>, setting: &str| {
+        let lines: Vec<String> = said.try_iter().filter(|line| line.contains(setting)).collect();
+        lines.join("\n")
+    };
+    let (raised, said) = ready(10, false);
+    assert_eq!(raised.expect("ten fit").guardian(), None);
+    let told = of(&said, "somaxconn");
+    assert!(
+        told.starts_with("net.core.somaxconn: 128 -> 500, because up to 500 connections wait at once"),
+        "{told}"
+    );
+    assert!(
+        told.contains("`sysctl -w net.core.somaxconn=\"500\"` as root"),
+        "{told}"
+    );
+    folder.assert_as_before();
+
+    let (raised, said) = ready(10, true);
+    let raised = raised.expect("ten fit");
+    assert_eq!(folder.text(Setting::AcceptQueue), "500");
+    assert!(of(&said, "somaxconn").ends_with("; undone at the end"));
+    raised.undo().expect("our own files");
+    assert_eq!(
+        of(&said, "somaxconn"),
+        "net.core.somaxconn: 500 -> 128, as it was"
+    );
+    folder.assert_as_before();
+
+    // No host has room for these, and for a run that does not begin nothing is raised.
+    let (raised, said) = ready(1 << 50, true);
+    let refused = raised.expect_err("too many");
+    assert!(!refused.is_empty());
+    assert_eq!(said.try_iter().count(), 0);
+    folder.assert_as_before();
+
+    // What a killed run has left is gone before anything is judged by it.
+    let run = Run::start(&folder, "wait");
+    kill_process(run.guardian(), Signal::KILL).expect("a process of ours");
+    kill_process(run.pid(), Signal::KILL).expect("a process of ours");
+    run.end();
+    folder.assert_raised();
+    let (raised, said) = ready(10, true);
+    let raised = raised.expect("ten fit");
+    assert_eq!(folder.text(Setting::AcceptQueue), "500");
+    assert!(of(&said, "killed").starts_with("a former run was killed"));
+    raised.undo().expect("our own files");
+    folder.assert_as_before();
 }
 
 /// The kernel's own setting, by one. Who is not root is told so, which is then what is tested.

@@ -1,7 +1,7 @@
 //! What a run of very many connections meets on this host, told before it begins: what no setting of the kernel's lifts, and
 //! the settings that have to be raised.
 
-use super::host::HostNeed;
+use super::host::{HostNeed, THREADS_PER_PROCESS};
 use super::host_facts::HostFacts;
 use super::host_shortage::HostShortage;
 use super::settings::raise::{KernelNeed, Raise, Without, raises};
@@ -24,7 +24,16 @@ impl Assessment {
 
     /// Looks at a host of which this is known.
     pub fn of(facts: &HostFacts, need: &HostNeed, kernel: &KernelNeed) -> Assessment {
-        let raises = raises(facts, need, kernel);
+        // What lies in the queues is memory, too, and workers are threads.
+        let user_bytes = need.user_bytes_per_connection;
+        let processes = kernel.workers.div_ceil(THREADS_PER_PROCESS);
+        let whole = HostNeed {
+            user_bytes_per_connection: user_bytes.saturating_add(kernel.queued_bytes_per_connection),
+            server_processes: need.server_processes.saturating_add(processes),
+            ..need.clone()
+        };
+        let raises = raises(facts, &whole, kernel);
+        // As it is once they are raised.
         let mut raised = facts.clone();
         for raise in &raises {
             let value = raise.wanted[0];
@@ -40,14 +49,8 @@ impl Assessment {
                 | Setting::Orphans => {}
             }
         }
-        // What lies in the queues is memory, too.
-        let user_bytes = need.user_bytes_per_connection;
-        let with_queues = HostNeed {
-            user_bytes_per_connection: user_bytes.saturating_add(kernel.queued_bytes_per_connection),
-            ..need.clone()
-        };
         Assessment {
-            shortages: raised.shortages(&with_queues),
+            shortages: raised.shortages(&whole),
             raises,
         }
     }
@@ -80,6 +83,7 @@ mod tests {
 
     fn kernel() -> KernelNeed {
         KernelNeed {
+            workers: 9,
             queued_bytes_per_connection: 0,
             connects_at_once: 8_192,
             listen_backlog: 16_384,
@@ -130,7 +134,7 @@ mod tests {
             "{refusals:?}"
         );
         assert!(
-            refusals[1].starts_with("kernel.pid_max: 151 -> 166, because"),
+            refusals[1].starts_with("kernel.pid_max: 151 -> 182, because"),
             "{refusals:?}"
         );
         assert!(

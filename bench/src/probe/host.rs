@@ -14,7 +14,7 @@ const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 const RESERVE_FILES: u64 = 1_000;
 
 /// Threads of a process of the bench or of an engine on one core: its own, and some for timers, commands and requests.
-const THREADS_PER_PROCESS: u64 = 8;
+pub(super) const THREADS_PER_PROCESS: u64 = 8;
 
 /// What a run is going to take.
 #[derive(Clone, Debug, PartialEq, Eq)]

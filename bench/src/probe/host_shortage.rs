@@ -1,7 +1,9 @@
 //! What can stand in the way of a run, each in one sentence with what would change it.
 
 use super::proc_files::ProbeError;
+use super::settings::journal::JournalError;
 use super::settings::raise::Raise;
+use super::settings::raised::SettingsError;
 
 /// What the host does not allow, and what would change that: one sentence each.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,12 @@ pub enum HostShortage {
         /// Which, to what it is to be raised, and why.
         raise: Raise,
     },
+    /// Settings cannot be raised.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What a killed run has left cannot be undone.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// What the host allows cannot be learned.
     #[error("what this host allows cannot be learned: {0}")]
     Unknown(#[from] ProbeError),

@@ -5,6 +5,7 @@
 //! - [`queues`]: what lies in the queues of a server's connections;
 //! - [`host`]: what the host allows, looked at before a start; [`host_facts`]: the settings that say so;
 //!   [`assessment`]: the same for very many connections, with the kernel's settings; [`settings`]: raising those, and back;
+//!   [`ready`]: all of this before a run;
 //! - [`trouble`]: which limit of the host was met in a run; [`refusal`]: what the kernel's refusals mean;
 //! - [`launch`]: a program that is to be measured, on its core and never outliving the bench; [`stats`]: what it says of itself.
 
@@ -19,6 +20,7 @@ pub mod machine;
 mod proc_files;
 pub mod process;
 pub mod queues;
+pub mod ready;
 pub mod refusal;
 pub mod sends;
 pub mod settings;

@@ -18,6 +18,8 @@ const PACKET_BACKLOG: u64 = 10_000;
 /// What a run takes of the kernel beside what [`HostNeed`] counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelNeed {
+    /// Workers of the server: a thread each, beside those of its process.
+    pub workers: u64,
     /// Bytes that may lie in the kernel's queues for each connection, both ends, with what the kernel adds. 0 for connections
     /// that keep up: a frame at each end then, which is counted in any case.
     pub queued_bytes_per_connection: u64,
@@ -81,8 +83,8 @@ impl Raise {
     }
 }
 
-/// What has to be raised for a run, in the order in which it is to be done.
-pub fn raises(facts: &HostFacts, need: &HostNeed, kernel: &KernelNeed) -> Vec<Raise> {
+/// What has to be raised for a run whose processes and memory are all in `need`, in the order in which it is to be done.
+pub(in super::super) fn raises(facts: &HostFacts, need: &HostNeed, kernel: &KernelNeed) -> Vec<Raise> {
     let both_ends = need.connections.saturating_mul(2);
     let threads = need.threads();
     let mut raises = Vec::new();
@@ -209,6 +211,7 @@ mod tests {
 
     fn kernel() -> KernelNeed {
         KernelNeed {
+            workers: 1,
             queued_bytes_per_connection: 0,
             connects_at_once: 1_024,
             listen_backlog: 16_384,
@@ -298,6 +301,11 @@ mod tests {
         // 47 KB in 12 pages, and one more for the other end.
         assert_eq!(of(29_521, 47_000), None);
         assert_eq!(of(29_522, 47_000), Some(vec![359_802, 479_736, 719_604]));
+        // So much is enough.
+        let exact = with(Setting::TcpMemory, &[1, 30_000, 40_000]);
+        assert_eq!(said(&exact, &need(), &kernel()), [""; 0]);
+        let short = with(Setting::TcpMemory, &[1, 29_999, 40_000]);
+        assert_eq!(said(&short, &need(), &kernel()).len(), 1);
         // Never lower than it is.
         let facts = with(Setting::TcpMemory, &[500_000, 600_000, 9_000_000]);
         let much = HostNeed {
