@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use depthcast_bench::crowd::findings::Findings;
 use depthcast_bench::overload::{self, OverloadOptions};
 use depthcast_bench::probe::launch;
+use depthcast_bench::probe::settings::guardian;
 use depthcast_bench::run::options::{LoadOptions, OptionsError};
 use depthcast_bench::run::report::Report;
 use depthcast_bench::run::server::Side;
@@ -78,6 +79,9 @@ enum Command {
     /// The bare loop's process.
     #[command(hide = true)]
     LimitProcess,
+    /// Sets the kernel's settings back when a run has ended.
+    #[command(hide = true)]
+    SettingsProcess,
     /// Becomes a program that is measured.
     #[command(hide = true)]
     ExecProcess {
@@ -142,6 +146,7 @@ fn main() -> ExitCode {
         Command::CrowdProcess => crowd::run_child(),
         Command::FleetProcess => fleet::run_child(),
         Command::LimitProcess => limit::run_child(),
+        Command::SettingsProcess => guardian::run_child(),
         Command::ExecProcess { arguments } => launch::run_exec(arguments),
     }
 }

@@ -14,7 +14,7 @@ const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 const RESERVE_FILES: u64 = 1_000;
 
 /// Threads of a process of the bench or of an engine on one core: its own, and some for timers, commands and requests.
-const THREADS_PER_PROCESS: u64 = 8;
+pub(super) const THREADS_PER_PROCESS: u64 = 8;
 
 /// What a run is going to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,32 @@ pub fn check(need: &HostNeed) -> Result<(), Vec<HostShortage>> {
     }
 }
 
+impl HostNeed {
+    /// Files that both ends open, and some room for the host's other programs.
+    pub(super) fn files(&self) -> u64 {
+        self.connections.saturating_mul(2).saturating_add(RESERVE_FILES)
+    }
+
+    /// Processes and threads.
+    pub(super) fn threads(&self) -> u64 {
+        self.server_processes
+            .saturating_add(self.fleet_processes)
+            .saturating_mul(THREADS_PER_PROCESS)
+    }
+}
+
+/// Descriptors of the fullest of an engine's workers, each of which has a table of its own, so that the limit of one process
+/// counts for each: the kernel spreads connections over them by a hash of their addresses, so they differ by the square root
+/// of a share. Six times that is passed in one of a thousand million cases. The engine's own descriptors come on top.
+pub fn descriptors_of_fullest_worker(connections: u64, workers: u64) -> u64 {
+    let workers = workers.max(1);
+    let share = connections.div_ceil(workers);
+    match workers {
+        1 => share,
+        _ => connections.min(share.saturating_add(6 * (share.isqrt() + 1))),
+    }
+}
+
 impl HostFacts {
     /// All that stands in the way of a run.
     pub fn shortages(&self, need: &HostNeed) -> Vec<HostShortage> {
@@ -76,9 +102,9 @@ impl HostFacts {
     }
 
     fn file_shortage(&self, need: &HostNeed) -> Option<HostShortage> {
-        let wanted = need.connections.saturating_mul(2).saturating_add(RESERVE_FILES);
+        let wanted = need.files();
         let free = self.file_max.saturating_sub(self.files_open);
-        (wanted > free).then_some(HostShortage::Files {
+        (wanted > free && !self.files_exempt).then_some(HostShortage::Files {
             need: wanted,
             free,
             open: self.files_open,
@@ -113,10 +139,7 @@ impl HostFacts {
     }
 
     fn process_shortage(&self, need: &HostNeed) -> Option<HostShortage> {
-        let wanted = need
-            .server_processes
-            .saturating_add(need.fleet_processes)
-            .saturating_mul(THREADS_PER_PROCESS);
+        let wanted = need.threads();
         let bounds = [
             (
                 self.processes_hard,
@@ -132,6 +155,11 @@ impl HostFacts {
                 Some(self.threads_max),
                 self.threads,
                 "`sysctl kernel.threads-max` as root",
+            ),
+            (
+                self.group_threads_left,
+                0,
+                "the limit of the container (`pids.max` of its control group)",
             ),
         ];
         bounds.into_iter().find_map(|(limit, taken, setting)| {
@@ -154,17 +182,20 @@ impl HostFacts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::settings::setting::Setting;
     use super::*;
 
-    fn facts() -> HostFacts {
+    pub(in super::super) fn facts() -> HostFacts {
         HostFacts {
             descriptors_hard: Some(20_000),
             nr_open: 1_048_576,
             file_max: 2_465_620,
             files_open: 692,
+            files_exempt: false,
             memory_available_bytes: 23_349_316 * 1024,
             group_memory_left_bytes: None,
+            group_threads_left: None,
             local_ports: 28_232,
             processes_hard: Some(96_343),
             user_threads: 40,
@@ -172,10 +203,24 @@ mod tests {
             threads_max: 192_686,
             threads: 150,
             conntrack_max: None,
+            page_bytes: 4096,
+            settings: [
+                (Setting::FileMax, vec![2_465_620]),
+                (Setting::EpollWatches, vec![5_490_265]),
+                (Setting::PidMax, vec![32_768]),
+                (Setting::ThreadsMax, vec![192_686]),
+                (Setting::PacketBacklog, vec![10_000]),
+                (Setting::AcceptQueue, vec![4_096]),
+                (Setting::TcpMemory, vec![287_832, 383_779, 575_664]),
+                (Setting::Orphans, vec![131_072]),
+                (Setting::Conntrack, vec![262_144]),
+            ]
+            .into_iter()
+            .collect(),
         }
     }
 
-    fn need() -> HostNeed {
+    pub(in super::super) fn need() -> HostNeed {
         HostNeed {
             server: "the engine".into(),
             connections: 15_000,
@@ -210,7 +255,16 @@ mod tests {
 
     #[test]
     fn each_shortage_says_what_is_there_and_what_would_help() {
-        let cases: [(HostFacts, HostNeed, &str); 11] = [
+        let cases: [(HostFacts, HostNeed, &str); 12] = [
+            (
+                HostFacts {
+                    group_threads_left: Some(15),
+                    ..facts()
+                },
+                need(),
+                "15 more processes and threads are allowed here, and 16 are needed: raise the limit of the container \
+                 (`pids.max` of its control group)",
+            ),
             (
                 facts(),
                 HostNeed {
@@ -320,6 +374,25 @@ mod tests {
         for (facts, need, sentence) in cases {
             assert_eq!(said(&facts, &need).first().map(String::as_str), Some(sentence));
         }
+    }
+
+    #[test]
+    fn who_has_the_capability_opens_files_past_the_limit() {
+        let facts = HostFacts {
+            files_open: 2_465_000,
+            files_exempt: true,
+            ..facts()
+        };
+        assert_eq!(said(&facts, &need()), [""; 0]);
+    }
+
+    #[test]
+    fn the_fullest_worker_has_some_more_than_its_share() {
+        assert_eq!(descriptors_of_fullest_worker(15_000, 1), 15_000);
+        assert_eq!(descriptors_of_fullest_worker(15_000, 0), 15_000);
+        assert_eq!(descriptors_of_fullest_worker(240_000, 14), 17_143 + 6 * 131);
+        assert_eq!(descriptors_of_fullest_worker(10, 5), 10);
+        assert!(descriptors_of_fullest_worker(u64::MAX, 2) > u64::MAX / 2);
     }
 
     #[test]

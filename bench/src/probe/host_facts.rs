@@ -1,14 +1,16 @@
 //! What the host allows, as it says under /proc and /sys.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::proc_files::{ProbeError, foreign, kilobytes, pair, read};
+use super::host_groups::GroupBounds;
+use super::proc_files::{ProbeError, foreign, kilobytes, line_of, read};
+use super::settings::setting::{SYS, SettingValues};
 
-/// Where control groups are (cgroup v2).
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// The bit of CAP_SYS_ADMIN among a process's capabilities (capabilities(7)).
+const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the host allows, and what of it is taken. Counts are of this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +23,14 @@ pub struct HostFacts {
     pub file_max: u64,
     /// Those that are (fs.file-nr).
     pub files_open: u64,
+    /// Whether this process may open files past that: it has CAP_SYS_ADMIN (fs/file_table.c).
+    pub files_exempt: bool,
     /// MemAvailable, bytes.
     pub memory_available_bytes: u64,
     /// What this process's control groups still let it have, bytes; None where they set no bound.
     pub group_memory_left_bytes: Option<u64>,
+    /// Threads that they still let it have; None where they set no bound.
+    pub group_threads_left: Option<u64>,
     /// Ports from which a socket connects that was not bound to one (net.ipv4.ip_local_port_range).
     pub local_ports: u64,
     /// The most threads of this user (RLIMIT_NPROC, hard); None where there is no limit, or for root, who is exempt.
@@ -39,20 +45,27 @@ pub struct HostFacts {
     pub threads: u64,
     /// Connections that the firewall can follow; None where it follows none.
     pub conntrack_max: Option<u64>,
+    /// Bytes of a page, in which the kernel counts what lies in queues.
+    pub page_bytes: u64,
+    /// The settings that a run may raise.
+    pub settings: SettingValues,
 }
 
 impl HostFacts {
     /// Reads them all.
     pub fn read() -> Result<HostFacts, ProbeError> {
         let meminfo = read("/proc/meminfo")?;
+        let groups = GroupBounds::read(&read("/proc/self/cgroup")?);
         Ok(HostFacts {
             descriptors_hard: getrlimit(Resource::Nofile).maximum,
             nr_open: setting("/proc/sys/fs/nr_open")?,
             file_max: setting("/proc/sys/fs/file-max")?,
             files_open: setting("/proc/sys/fs/file-nr")?,
+            files_exempt: has_capability(&read("/proc/self/status")?, CAP_SYS_ADMIN),
             memory_available_bytes: kilobytes(&meminfo, "MemAvailable")
                 .ok_or_else(|| foreign("/proc/meminfo", "MemAvailable"))?,
-            group_memory_left_bytes: group_memory_left_bytes(&read("/proc/self/cgroup")?, Path::new(CGROUPS)),
+            group_memory_left_bytes: groups.memory_left_bytes,
+            group_threads_left: groups.threads_left,
             local_ports: local_ports()?,
             processes_hard: if geteuid().is_root() {
                 None
@@ -65,6 +78,8 @@ impl HostFacts {
             threads: threads(&read("/proc/loadavg")?)
                 .ok_or_else(|| foreign("/proc/loadavg", "number of threads"))?,
             conntrack_max: conntrack_max(),
+            page_bytes: rustix::param::page_size() as u64,
+            settings: SettingValues::read(Path::new(SYS)),
         })
     }
 }
@@ -79,6 +94,13 @@ fn conntrack_max() -> Option<u64> {
     let followed = setting("/proc/sys/net/netfilter/nf_conntrack_count").ok()?;
     let max = setting("/proc/sys/net/netfilter/nf_conntrack_max").ok()?;
     (followed > 0).then_some(max)
+}
+
+/// Whether a process whose /proc/PID/status this is has a capability: a bit of a number of 16 digits.
+fn has_capability(status: &str, capability: u32) -> bool {
+    line_of(status, "CapEff")
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .is_some_and(|bits| bits & (1 << capability) != 0)
 }
 
 fn first_number(text: &str) -> Option<u64> {
@@ -119,28 +141,6 @@ fn user_threads() -> u64 {
         .sum()
 }
 
-/// What a control group and those above it leave, the least of them. `cgroup` is /proc/self/cgroup (cgroups(7)).
-fn group_memory_left_bytes(cgroup: &str, root: &Path) -> Option<u64> {
-    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    // In a container the path may be the host's, and not to be seen here; what is to be seen counts.
-    let group: PathBuf = root.join(path.trim_end());
-    group
-        .ancestors()
-        .take_while(|group| group.starts_with(root))
-        .filter_map(group_left_bytes)
-        .min()
-}
-
-fn group_left_bytes(group: &Path) -> Option<u64> {
-    let text = |file| std::fs::read_to_string(group.join(file)).ok();
-    // Without a bound there is the word `max`.
-    let max = first_number(&text("memory.max")?)?;
-    let current = first_number(&text("memory.current")?)?;
-    // Of files the kernel forgets what it has read as soon as the memory is wanted.
-    let files = pair(&text("memory.stat")?, "file")?;
-    Some(max.saturating_sub(current.saturating_sub(files)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,27 +154,10 @@ mod tests {
         assert_eq!(ports_of("1"), None);
         assert_eq!(threads("1.92 2.23 2.59 3/147 12345\n"), Some(147));
         assert_eq!(threads("1.92"), None);
-    }
-
-    #[test]
-    fn the_narrowest_control_group_counts() {
-        let root = std::env::temp_dir().join(format!("depthcast-bench-cgroups-{}", std::process::id()));
-        let inner = root.join("outer/inner");
-        std::fs::create_dir_all(&inner).unwrap();
-        let write = |group: &Path, max: &str, current: &str| {
-            std::fs::write(group.join("memory.max"), max).unwrap();
-            std::fs::write(group.join("memory.current"), current).unwrap();
-            std::fs::write(group.join("memory.stat"), "anon 7\nfile 100\nkernel 3\n").unwrap();
-        };
-        write(&inner, "max\n", "5\n");
-        let unbounded = group_memory_left_bytes("0::/outer/inner\n", &root);
-        write(&root.join("outer"), "1000\n", "300\n");
-        let bounded = group_memory_left_bytes("1:cpu:/x\n0::/outer/inner\n", &root);
-        write(&inner, "400\n", "600\n");
-        let over = group_memory_left_bytes("0::/outer/inner\n", &root);
-        std::fs::remove_dir_all(&root).unwrap();
-        assert_eq!((unbounded, bounded, over), (None, Some(800), Some(0)));
-        assert_eq!(group_memory_left_bytes("", &root), None);
+        let status = "CapPrm:\t0000000000000000\nCapEff:\t0000000000200000\nCapBnd:\t000001fffeffffff\n";
+        assert!(has_capability(status, CAP_SYS_ADMIN));
+        assert!(!has_capability(status, CAP_SYS_ADMIN + 1));
+        assert!(!has_capability("", CAP_SYS_ADMIN));
     }
 
     #[test]

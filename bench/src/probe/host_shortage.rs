@@ -1,6 +1,9 @@
 //! What can stand in the way of a run, each in one sentence with what would change it.
 
 use super::proc_files::ProbeError;
+use super::settings::journal::JournalError;
+use super::settings::raise::Raise;
+use super::settings::raised::SettingsError;
 
 /// What the host does not allow, and what would change that: one sentence each.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,18 @@ pub enum HostShortage {
         /// What the table holds.
         limit: u64,
     },
+    /// A setting of the kernel is too low.
+    #[error("{raise}: `{}` as root does that, and so does --apply-settings, which undoes it at the end", raise.command())]
+    Setting {
+        /// Which, to what it is to be raised, and why.
+        raise: Raise,
+    },
+    /// Settings cannot be raised.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What a killed run has left cannot be undone.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// What the host allows cannot be learned.
     #[error("what this host allows cannot be learned: {0}")]
     Unknown(#[from] ProbeError),
@@ -103,7 +118,7 @@ pub enum HostShortage {
 const MB: u64 = 1_000_000;
 
 /// A number with a comma between thousands.
-struct Grouped(u64);
+pub(super) struct Grouped(pub(super) u64);
 
 impl std::fmt::Display for Grouped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
