@@ -18,6 +18,7 @@ pub mod worker;
 
 mod connections;
 mod delivery;
+mod footprint;
 #[cfg(test)]
 mod machine;
 mod owner;

@@ -57,7 +57,7 @@ fn a_life_ends_in_good_order_whatever_else_goes_on() {
         &mut notes.under(&SHORT, 7),
     );
     notes.sent.clear();
-    for due in [207, 407] {
+    for due in [200, 400] {
         assert_eq!(session.deadline(&SHORT), due);
         assert_eq!(session.on_timer(&mut notes.under(&SHORT, due)), Next::Continue);
         session.on_bytes(&frame(Opcode::Pong, b""), &mut notes.under(&SHORT, due));
