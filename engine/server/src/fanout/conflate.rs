@@ -64,7 +64,7 @@ impl Fanout {
         let log = self.groups[group].log_mut();
         undelivered.extend(log.pieces_from(cursor).filter_map(|piece| piece.origin));
         let end = log.end();
-        log.advance(cursor, end);
+        log.advance(cursor, end, &mut self.spare_rows);
         self.members[id].cursor = end;
         let mut first = HashMap::new();
         for origin in undelivered {
@@ -72,8 +72,8 @@ impl Fanout {
                 .entry((origin.topic, origin.serial))
                 .or_insert(origin.first_id);
         }
-        let topics = self.groups[group].topics().iter();
-        let missed = topics.map(|&topic| {
+        let topics = self.groups[group].topics();
+        let missed = topics.map(|topic| {
             let it = &self.topics[topic];
             let missed = match (first.get(&(topic, it.serial)), it.last_id) {
                 (Some(0), _) => Missed::All,

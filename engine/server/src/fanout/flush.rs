@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use super::group::Group;
 use super::log::Log;
 use super::members::Member;
+use super::prefix::SparePrefixes;
 use super::roster::List;
 use super::{EMPTY_GROUP, Fanout, FanoutEvent, GroupId, MemberId, Wire, WriteOutcome};
 
@@ -136,7 +137,9 @@ impl Fanout {
             self.members[member].cursor = end;
         }
         let group = &mut self.groups[id];
-        group.log_mut().advance_many(cursor, end, whole as u32);
+        group
+            .log_mut()
+            .advance_many(cursor, end, whole as u32, &mut self.spare_rows);
         group.roster.pass_over(whole);
         self.sent.frames += whole as u64 * frames;
         self.sent.bytes += (whole * offer.bytes) as u64;
@@ -242,9 +245,9 @@ impl Fanout {
             member.cursor += offer.frames;
             self.sent.frames += offer.frames;
         } else {
-            self.sent.frames += take_written(member, log, written);
+            self.sent.frames += take_written(member, log, written, &mut self.spare_prefixes);
         }
-        log.advance(cursor, member.cursor);
+        log.advance(cursor, member.cursor, &mut self.spare_rows);
 
         let is_drained = member.prefix.is_none() && member.cursor == log.end();
         if self.limits.lossless && member.is_lagging && written > 0 && !is_drained {
@@ -297,7 +300,7 @@ impl Offer {
 
 /// Moves a member past `written` bytes of its prefix and its log, frame by frame; the rest of a frame that was begun goes
 /// into the prefix. Gives how many frames are whole now.
-fn take_written(member: &mut Member, log: &Log, written: usize) -> u64 {
+fn take_written(member: &mut Member, log: &Log, written: usize, spare: &mut SparePrefixes) -> u64 {
     let mut left = written;
     let mut whole = 0;
     if let Some(prefix) = &mut member.prefix {
@@ -305,7 +308,7 @@ fn take_written(member: &mut Member, log: &Log, written: usize) -> u64 {
         left = prefix.consume(left);
         whole += (frames - prefix.frames()) as u64;
         if prefix.is_empty() {
-            member.prefix = None;
+            member.prefix.take().into_iter().for_each(|done| spare.give(done));
         }
     }
     let mut cursor = member.cursor;
@@ -318,7 +321,7 @@ fn take_written(member: &mut Member, log: &Log, written: usize) -> u64 {
             // It counts when its rest, which is in the prefix now, was taken.
             member
                 .prefix
-                .get_or_insert_default()
+                .get_or_insert_with(|| spare.take())
                 .push_due(frame.slice(left..));
             break;
         }

@@ -1,21 +1,25 @@
 //! A group: the topics that decide its members' bytes, its log, and its members.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::log::Log;
+use super::log::{Log, SpareRows};
 use super::members::Member;
 use super::roster::Roster;
 use super::{FanoutEvent, MemberId, Origin, TopicId};
 use crate::mem::chunks::Chunks;
 
+/// A topic of a group, and the group's place in that topic's list of groups.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) topic: TopicId,
+    pub(super) place: u32,
+}
+
 /// A set of topics and those who receive them.
 #[derive(Debug)]
 pub(super) struct Group {
-    topics: Arc<[TopicId]>,
-    /// `places[i]` is this group's place in the group list of `topics[i]`.
-    pub(super) places: Vec<u32>,
+    /// In the order of the topics.
+    pub(super) wanted: Box<[Wanted]>,
     log: Log,
     pub(super) roster: Roster,
     /// Something was appended since this pass began, so those visited before it need another pass.
@@ -29,10 +33,9 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(topics: Arc<[TopicId]>) -> Group {
+    pub(super) fn new(wanted: Box<[Wanted]>) -> Group {
         Group {
-            topics,
-            places: Vec::new(),
+            wanted,
             log: Log::default(),
             roster: Roster::default(),
             is_fresh: false,
@@ -42,12 +45,9 @@ impl Group {
         }
     }
 
-    pub(super) fn topics(&self) -> &[TopicId] {
-        &self.topics
-    }
-
-    pub(super) fn topics_shared(&self) -> Arc<[TopicId]> {
-        self.topics.clone()
+    /// In ascending order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = TopicId> {
+        self.wanted.iter().map(|wanted| wanted.topic)
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -58,8 +58,8 @@ impl Group {
         &mut self.log
     }
 
-    pub(super) fn append(&mut self, frame: Bytes, origin: Origin) {
-        self.log.append(frame, origin);
+    pub(super) fn append(&mut self, frame: Bytes, origin: Origin, spare: &mut SpareRows) {
+        self.log.append(frame, origin, spare);
         self.is_fresh = true;
     }
 

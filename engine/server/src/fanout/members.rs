@@ -1,13 +1,13 @@
 //! Members: joining and leaving, changing the group in place, and bytes for one connection alone.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::group::Group;
+use super::group::{Group, Wanted};
 use super::prefix::{Piece, Prefix};
 use super::roster::List;
-use super::{EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, Ids, MemberId, Origin, TopicId};
+use super::{
+    EMPTY_GROUP, Fanout, FanoutError, FanoutEvent, GroupId, Ids, MemberId, Origin, TopicId, hash_of,
+};
 
 /// A connection as the fan-out sees it.
 #[derive(Debug, Default)]
@@ -54,7 +54,10 @@ impl Fanout {
         if self.is_member(id) {
             self.leave(id);
             self.lagging -= u32::from(self.members[id].is_lagging);
-            self.members[id] = Member::default();
+            let member = std::mem::take(&mut self.members[id]);
+            if let Some(prefix) = member.prefix {
+                self.spare_prefixes.give(prefix);
+            }
         }
     }
 
@@ -110,7 +113,10 @@ impl Fanout {
         let member = &mut self.members[id];
         let (old, cursor) = (member.group, member.cursor);
         for frame in self.groups[old].log().pieces_from(cursor) {
-            member.prefix.get_or_insert_default().push(frame);
+            member
+                .prefix
+                .get_or_insert_with(|| self.spare_prefixes.take())
+                .push(frame);
         }
         self.leave(id);
         self.enter(id, group);
@@ -137,7 +143,9 @@ impl Fanout {
         topic: TopicId,
         ids: Ids,
     ) -> Result<(), FanoutError> {
-        let prefix = self.members[id].prefix.get_or_insert_default();
+        let prefix = self.members[id]
+            .prefix
+            .get_or_insert_with(|| self.spare_prefixes.take());
         if prefix.bytes_exempt() + frame.len() > SHARED_BYTES_MAX {
             return Err(FanoutError::PrefixFull);
         }
@@ -158,7 +166,10 @@ impl Fanout {
     /// if the member is abandoned. The member must be owed nothing yet.
     pub fn queue_first(&mut self, id: MemberId, first: Bytes) {
         debug_assert!(self.is_drained(id));
-        self.members[id].prefix.get_or_insert_default().push_due(first);
+        self.members[id]
+            .prefix
+            .get_or_insert_with(|| self.spare_prefixes.take())
+            .push_due(first);
         self.make_pending(id);
     }
 
@@ -168,7 +179,9 @@ impl Fanout {
         let cursor = self.members[id].cursor;
         let group = self.members[id].group;
         let end = self.groups[group].log().end();
-        self.groups[group].log_mut().advance(cursor, end);
+        self.groups[group]
+            .log_mut()
+            .advance(cursor, end, &mut self.spare_rows);
         self.members[id].cursor = end;
         self.members[id].prefix = self.members[id].prefix.take().and_then(Prefix::into_due);
         self.leave(id);
@@ -186,14 +199,18 @@ impl Fanout {
     fn queue_unbounded(&mut self, id: MemberId, frame: Piece) {
         let member = &mut self.members[id];
         let log = self.groups[member.group].log_mut();
-        let prefix = member.prefix.get_or_insert_default();
+        let prefix = member.prefix.get_or_insert_with(|| self.spare_prefixes.take());
         log.pieces_from(member.cursor).for_each(|owed| prefix.push(owed));
         prefix.push(frame);
         let end = log.end();
-        log.advance(member.cursor, end);
+        log.advance(member.cursor, end, &mut self.spare_rows);
         member.cursor = end;
         if prefix.is_empty() {
-            member.prefix = None;
+            member
+                .prefix
+                .take()
+                .into_iter()
+                .for_each(|prefix| self.spare_prefixes.give(prefix));
         } else if member.list != List::Blocked {
             self.make_pending(id);
         }
@@ -206,23 +223,23 @@ impl Fanout {
     }
 
     /// The group of exactly these topics, made if need be.
-    fn intern(&mut self, topics: &[TopicId]) -> Result<GroupId, FanoutError> {
-        if let Some(&group) = self.group_by_topics.get(topics) {
-            return Ok(group);
+    pub(super) fn intern(&mut self, topics: &[TopicId]) -> Result<GroupId, FanoutError> {
+        let hash = hash_of(&self.hash, topics.iter().copied());
+        let is_it = |&id: &GroupId| self.groups[id].topics().eq(topics.iter().copied());
+        if let Some(&id) = self.group_by_topics.find(hash, is_it) {
+            return Ok(id);
         }
-        let shared: Arc<[TopicId]> = Arc::from(topics);
-        let id = self
-            .groups
-            .insert(Group::new(shared.clone()))
-            .map_err(|_| FanoutError::TableFull)?;
-        let group = &mut self.groups[id];
-        group.places.reserve_exact(topics.len());
+        let wanted = topics.iter().map(|&topic| Wanted {
+            topic,
+            place: self.topics[topic].groups.len() as u32,
+        });
+        let group = Group::new(wanted.collect());
+        let id = self.groups.insert(group).map_err(|_| FanoutError::TableFull)?;
         for (i, &topic) in topics.iter().enumerate() {
-            let wanting = &mut self.topics[topic].groups;
-            group.places.push(wanting.len() as u32);
-            wanting.push((id, i as u32));
+            self.topics[topic].groups.push((id, i as u32));
         }
-        self.group_by_topics.insert(shared, id);
+        self.group_by_topics
+            .insert_unique(hash, id, |&id| hash_of(&self.hash, self.groups[id].topics()));
         Ok(id)
     }
 
@@ -234,12 +251,15 @@ impl Fanout {
         let Some(group) = self.groups.remove(id) else {
             return;
         };
-        self.group_by_topics.remove(&group.topics_shared());
-        for (&topic, &place) in group.topics().iter().zip(&group.places) {
+        let hash = hash_of(&self.hash, group.topics());
+        if let Ok(entry) = self.group_by_topics.find_entry(hash, |&of| of == id) {
+            entry.remove();
+        }
+        for &Wanted { topic, place } in &group.wanted {
             let wanting = &mut self.topics[topic].groups;
             wanting.swap_remove(place as usize);
             if let Some(&(moved, at)) = wanting.get(place as usize) {
-                self.groups[moved].places[at as usize] = place;
+                self.groups[moved].wanted[at as usize].place = place;
             }
             if self.topics[topic].groups.is_empty() {
                 self.events.push(FanoutEvent::TopicIdle(topic));
@@ -255,7 +275,7 @@ impl Fanout {
         let (id_of_group, cursor) = (self.members[id].group, self.members[id].cursor);
         let group = &mut self.groups[id_of_group];
         group.roster.remove(id, &mut self.members);
-        group.log_mut().unpark(cursor);
+        group.log_mut().unpark(cursor, &mut self.spare_rows);
         self.drop_if_empty(id_of_group);
     }
 

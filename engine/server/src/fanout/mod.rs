@@ -7,6 +7,7 @@
 
 pub mod conflate;
 pub mod flush;
+pub mod footprint;
 mod group;
 #[cfg(test)]
 mod held;
@@ -17,17 +18,20 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashTable;
 
 use crate::mem::chunks::Chunks;
 use crate::mem::slab::Slab;
 use flush::Run;
 use group::Group;
+use log::SpareRows;
 use members::Member;
+use prefix::SparePrefixes;
 
 /// A connection, by the key its owner gave it.
 pub type MemberId = u32;
@@ -135,10 +139,13 @@ pub enum FanoutError {
     PrefixFull,
 }
 
-/// Which groups want a topic. `groups[i] = (group, p)` says that the group's own topic list has this topic at `p`.
+/// A group that wants a topic, and where the group's own list of topics has that.
+type Wanting = (GroupId, u32);
+
+/// Which groups want a topic.
 #[derive(Debug, Default)]
 struct Topic {
-    groups: Vec<(GroupId, u32)>,
+    groups: Vec<Wanting>,
     serial: u32,
     /// The last update id that its members were given or are owed; zero before the first of the history that the feed is in.
     last_id: u64,
@@ -159,7 +166,9 @@ pub struct Fanout {
     limits: FanoutLimits,
     topics: Slab<Topic>,
     groups: Slab<Group>,
-    group_by_topics: HashMap<Arc<[TopicId]>, GroupId>,
+    /// Every group by its topics, which it has itself: four bytes a group.
+    group_by_topics: HashTable<GroupId>,
+    hash: RandomState,
     members: Chunks<Member>,
     /// Groups with a member to visit. Each is here once ([`Group::make_ready`]); one that was given up meanwhile stays until
     /// its turn comes.
@@ -167,6 +176,8 @@ pub struct Fanout {
     /// Groups whose log was over the retention when last looked at, each once ([`Group::is_over`]).
     over_retention: Vec<GroupId>,
     run: Run,
+    spare_rows: SpareRows,
+    spare_prefixes: SparePrefixes,
     events: Vec<FanoutEvent>,
     sent: Sent,
     /// Members that have been blocked and have not caught up since.
@@ -191,23 +202,25 @@ impl Fanout {
             limits,
             topics: Slab::new(TOPICS_MAX),
             groups: Slab::new(GROUPS_MAX),
-            group_by_topics: HashMap::new(),
+            group_by_topics: HashTable::new(),
+            hash: RandomState::new(),
             members: Chunks::default(),
             ready: VecDeque::new(),
             over_retention: Vec::new(),
             run: Run::default(),
+            spare_rows: SpareRows::default(),
+            spare_prefixes: SparePrefixes::default(),
             events: Vec::new(),
             sent: Sent::default(),
             lagging: 0,
             topics_ever: 0,
         };
-        let empty: Arc<[TopicId]> = Arc::from([]);
-        let id = fanout
-            .groups
-            .insert(Group::new(empty.clone()))
-            .expect("a new slab has room");
-        assert_eq!(id, EMPTY_GROUP);
-        fanout.group_by_topics.insert(empty, id);
+        let empty = fanout.intern(&[]);
+        assert_eq!(
+            empty,
+            Ok(EMPTY_GROUP),
+            "a new slab has room, and begins with this"
+        );
         fanout
     }
 
@@ -244,7 +257,7 @@ impl Fanout {
         };
         for &(id, _) in &topic.groups {
             let group = &mut self.groups[id];
-            group.append(frame.clone(), origin);
+            group.append(frame.clone(), origin, &mut self.spare_rows);
             if group.make_ready() {
                 self.ready.push_back(id);
             }
@@ -311,7 +324,18 @@ impl Fanout {
     }
 
     /// The topics a member receives, in ascending order.
-    pub fn topics_of(&self, member: MemberId) -> &[TopicId] {
+    pub fn topics_of(&self, member: MemberId) -> impl Iterator<Item = TopicId> {
         self.groups[self.members[member].group].topics()
     }
+
+    /// Whether a member receives anything.
+    pub fn has_topics(&self, member: MemberId) -> bool {
+        self.members[member].group != EMPTY_GROUP
+    }
+}
+
+fn hash_of(hash: &RandomState, topics: impl Iterator<Item = TopicId>) -> u64 {
+    let mut hasher = hash.build_hasher();
+    topics.for_each(|topic| hasher.write_u32(topic));
+    hasher.finish()
 }

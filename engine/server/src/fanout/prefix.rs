@@ -12,6 +12,12 @@ use super::Origin;
 /// allocator rounds up. Of an empty pong it is nearly everything.
 const FRAME_COST: usize = 128;
 
+/// Prefixes that are kept for the next: as many as one turn's timers can need for pings.
+const SPARE_MAX: usize = 1024;
+
+/// Frames that a prefix may have memory for to be kept.
+const SPARE_FRAMES_MAX: usize = 8;
+
 /// A frame, or the rest of one.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
@@ -37,6 +43,30 @@ pub(super) struct Prefix {
     /// The front must be sent whatever is forgotten: the rest of a frame whose beginning the peer already has, or what
     /// everything else on its connection comes after.
     front_is_due: bool,
+}
+
+/// Prefixes that nobody needs now: so a ping or a reply makes none.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is used again")]
+pub(super) struct SparePrefixes(Vec<Box<Prefix>>);
+
+impl SparePrefixes {
+    pub(super) fn take(&mut self) -> Box<Prefix> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// What it holds is forgotten.
+    pub(super) fn give(&mut self, mut prefix: Box<Prefix>) {
+        if self.0.len() < SPARE_MAX && prefix.frames.capacity() <= SPARE_FRAMES_MAX {
+            let mut frames = std::mem::take(&mut prefix.frames);
+            frames.clear();
+            *prefix = Prefix {
+                frames,
+                ..Prefix::default()
+            };
+            self.0.push(prefix);
+        }
+    }
 }
 
 impl Prefix {
@@ -187,5 +217,23 @@ mod tests {
         let mut rest = Box::new(Prefix::default());
         rest.push_due(Bytes::from_static(b"rest"));
         assert!(rest.into_due().is_some());
+    }
+
+    #[test]
+    fn the_next_one_gets_a_prefix_that_knows_of_nothing() {
+        let mut spare = SparePrefixes::default();
+        let mut prefix = of(&["first", "second"]);
+        prefix.exempt(3);
+        prefix.consume(2);
+        spare.give(prefix);
+        let next = spare.take();
+        assert!(next.frames.capacity() > 0, "its memory is used again");
+        assert_eq!((next.frames(), next.bytes(), next.bytes_exempt()), (0, 0, 0));
+        assert!(!next.front_is_due);
+
+        spare.give(of(&["one"; SPARE_FRAMES_MAX + 1]));
+        assert!(spare.0.is_empty(), "one that has grown long is not kept");
+        (0..SPARE_MAX + 9).for_each(|_| spare.give(Box::default()));
+        assert_eq!(spare.0.len(), SPARE_MAX);
     }
 }

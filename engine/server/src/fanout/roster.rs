@@ -4,6 +4,8 @@
 //! between them, and a new pass sets it back to the row's beginning. So a pass touches no list, goes through the members in
 //! the order in which they came, and one that is taken out in the middle of it makes nobody be skipped.
 
+use smallvec::SmallVec;
+
 use super::MemberId;
 use super::members::Member;
 use crate::mem::chunks::Chunks;
@@ -20,43 +22,63 @@ pub(super) enum List {
     Unfinished,
 }
 
-/// How many lists there are.
-const LISTS: usize = 3;
+/// Members of the open list that stand in the group itself: a group of so few, and those who are alone in theirs are many, owns
+/// no block of memory for them.
+const OPEN_INLINE: usize = 4;
 
 /// The members of one group. Each member knows its list and its place in it ([`Member::list`], [`Member::place`]), which
 /// is kept true here.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    lists: [Vec<MemberId>; LISTS],
+    open: SmallVec<[MemberId; OPEN_INLINE]>,
+    /// Present only while somebody is in one of them.
+    others: Option<Box<Others>>,
     /// The open before this place are caught up, those from it on pending. At most the number of the open.
-    border: usize,
+    border: u32,
     /// Whose turn is next of the unfinished; past their end it begins anew. When one leaves, the last takes its place, and may
     /// so be passed over until the next round; going back for it would let those who come keep the others from their turns.
-    turn: usize,
+    turn: u32,
+}
+
+/// The lists that few groups need at a time.
+#[derive(Debug, Default)]
+struct Others {
+    blocked: Vec<MemberId>,
+    unfinished: Vec<MemberId>,
 }
 
 impl Roster {
     pub(super) fn is_empty(&self) -> bool {
-        self.lists.iter().all(Vec::is_empty)
+        self.open.is_empty() && self.others.is_none()
     }
 
     /// Everybody in it.
     pub(super) fn all(&self) -> impl Iterator<Item = MemberId> {
-        self.lists.iter().flatten().copied()
+        let lists = [self.open(), self.blocked(), self.list(List::Unfinished)];
+        lists.into_iter().flatten().copied()
     }
 
     pub(super) fn blocked(&self) -> &[MemberId] {
-        &self.lists[List::Blocked as usize]
+        self.list(List::Blocked)
+    }
+
+    fn list(&self, list: List) -> &[MemberId] {
+        match (list, &self.others) {
+            (List::Open, _) => &self.open,
+            (_, None) => &[],
+            (List::Blocked, Some(others)) => &others.blocked,
+            (List::Unfinished, Some(others)) => &others.unfinished,
+        }
     }
 
     /// How many are unfinished.
     pub(super) fn unfinished(&self) -> usize {
-        self.lists[List::Unfinished as usize].len()
+        self.list(List::Unfinished).len()
     }
 
     /// Whether somebody is pending.
     pub(super) fn has_pending(&self) -> bool {
-        self.border < self.open().len()
+        (self.border as usize) < self.open.len()
     }
 
     /// Makes all of the open pending.
@@ -66,31 +88,33 @@ impl Roster {
 
     /// The next pending member, which counts as caught up from here on.
     pub(super) fn next_pending(&mut self) -> Option<MemberId> {
-        let id = *self.open().get(self.border)?;
+        let id = *self.open.get(self.border as usize)?;
         self.border += 1;
         Some(id)
     }
 
     /// Those who are pending, in the order of their turns.
     pub(super) fn pending(&self) -> &[MemberId] {
-        &self.open()[self.border..]
+        &self.open[self.border as usize..]
     }
 
     /// The first `count` of the pending count as caught up from here on.
     pub(super) fn pass_over(&mut self, count: usize) {
         debug_assert!(count <= self.pending().len());
-        self.border += count;
+        self.border += count as u32;
     }
 
     /// The next of the unfinished, in turn; it stays one.
     pub(super) fn next_unfinished(&mut self) -> Option<MemberId> {
-        let unfinished = &self.lists[List::Unfinished as usize];
-        if self.turn >= unfinished.len() {
-            self.turn = 0;
-        }
-        let id = *unfinished.get(self.turn)?;
-        self.turn += 1;
-        Some(id)
+        let unfinished = self.list(List::Unfinished);
+        let turn = if (self.turn as usize) < unfinished.len() {
+            self.turn
+        } else {
+            0
+        };
+        let id = unfinished.get(turn as usize).copied();
+        self.turn = turn + u32::from(id.is_some());
+        id
     }
 
     /// Puts a member that stands in no list into one; among the open, with the caught up.
@@ -98,7 +122,7 @@ impl Roster {
         members[id].list = list;
         let place = self.push(id, list, members);
         if list == List::Open {
-            self.swap_open(place, self.border, members);
+            self.swap_open(place, self.border as usize, members);
             self.border += 1;
         }
     }
@@ -106,18 +130,24 @@ impl Roster {
     /// Takes a member out of its list.
     pub(super) fn remove(&mut self, id: MemberId, members: &mut Chunks<Member>) {
         let (list, mut place) = (members[id].list, members[id].place as usize);
-        if list == List::Open && place < self.border {
+        if list == List::Open && place < self.border as usize {
             // The last of the caught up takes its place, and so the hole is at the border.
             self.border -= 1;
-            self.swap_open(place, self.border, members);
-            place = self.border;
+            self.swap_open(place, self.border as usize, members);
+            place = self.border as usize;
         }
-        let row = &mut self.lists[list as usize];
-        debug_assert_eq!(row[place], id);
-        row.swap_remove(place);
-        if let Some(&moved) = row.get(place) {
+        debug_assert_eq!(self.list(list)[place], id);
+        match (list, &mut self.others) {
+            (List::Open, _) => drop(self.open.swap_remove(place)),
+            (List::Blocked, Some(others)) => drop(others.blocked.swap_remove(place)),
+            (List::Unfinished, Some(others)) => drop(others.unfinished.swap_remove(place)),
+            (List::Blocked | List::Unfinished, None) => {}
+        }
+        if let Some(&moved) = self.list(list).get(place) {
             members[moved].place = place as u32;
         }
+        self.others
+            .take_if(|others| others.blocked.is_empty() && others.unfinished.is_empty());
     }
 
     /// Makes a member pending, whichever list it stands in.
@@ -129,30 +159,32 @@ impl Roster {
             return;
         }
         let place = members[id].place as usize;
-        if place < self.border {
+        if place < self.border as usize {
             self.border -= 1;
-            self.swap_open(place, self.border, members);
+            self.swap_open(place, self.border as usize, members);
         }
     }
 
     fn open(&self) -> &[MemberId] {
-        &self.lists[List::Open as usize]
+        &self.open
     }
 
     fn push(&mut self, id: MemberId, list: List, members: &mut Chunks<Member>) -> usize {
-        let row = &mut self.lists[list as usize];
-        row.push(id);
-        let place = row.len() - 1;
+        match list {
+            List::Open => self.open.push(id),
+            List::Blocked => self.others.get_or_insert_default().blocked.push(id),
+            List::Unfinished => self.others.get_or_insert_default().unfinished.push(id),
+        }
+        let place = self.list(list).len() - 1;
         members[id].place = place as u32;
         place
     }
 
     fn swap_open(&mut self, a: usize, b: usize, members: &mut Chunks<Member>) {
         if a != b {
-            let row = &mut self.lists[List::Open as usize];
-            row.swap(a, b);
-            members[row[a]].place = a as u32;
-            members[row[b]].place = b as u32;
+            self.open.swap(a, b);
+            members[self.open[a]].place = a as u32;
+            members[self.open[b]].place = b as u32;
         }
     }
 }
@@ -190,17 +222,20 @@ mod tests {
     }
 
     fn check(roster: &Roster, members: &Chunks<Member>, model: &Model) {
-        let (caught_up, pending) = roster.open().split_at(roster.border);
+        let (caught_up, pending) = roster.open().split_at(roster.border as usize);
         let set = |row: &[u32]| row.iter().copied().collect::<BTreeSet<u32>>();
         assert_eq!(set(caught_up), model.caught_up);
         assert_eq!(set(pending), model.pending);
         assert_eq!(set(roster.blocked()), model.blocked);
-        assert_eq!(set(&roster.lists[List::Unfinished as usize]), model.unfinished);
-        for (list, row) in [List::Open, List::Blocked, List::Unfinished]
-            .into_iter()
-            .zip(&roster.lists)
-        {
-            for (place, &id) in row.iter().enumerate() {
+        assert_eq!(set(roster.list(List::Unfinished)), model.unfinished);
+        let others = !model.blocked.is_empty() || !model.unfinished.is_empty();
+        assert_eq!(
+            roster.others.is_some(),
+            others,
+            "lists that nobody is in take nothing"
+        );
+        for list in [List::Open, List::Blocked, List::Unfinished] {
+            for (place, &id) in roster.list(list).iter().enumerate() {
                 assert_eq!((members[id].list, members[id].place as usize), (list, place));
             }
         }

@@ -32,6 +32,9 @@ pub struct Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Bytes that each entry takes.
+    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
+
     /// A slab of at most `limit` entries. Allocates nothing yet.
     pub fn new(limit: u32) -> Slab<T> {
         Slab {

@@ -9,6 +9,9 @@ use super::chunks::Chunks;
 /// idle connection is looked at once per ping.
 const SLOTS: usize = 256;
 
+/// Bytes that each entry takes.
+pub const LINK_BYTES: usize = size_of::<Link>();
+
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +19,18 @@ struct Link {
     next: u32,
     /// The previous entry of the slot, or [`NONE`] at its head.
     previous: u32,
+    /// Zero when it has none: one that it has is after the wheel's time, and so at least 1.
     deadline: u32,
-    armed: bool,
 }
+
+impl Link {
+    fn is_armed(&self) -> bool {
+        self.deadline != 0
+    }
+}
+
+// Every connection has one.
+const _: () = assert!(size_of::<Link>() == 12);
 
 impl Default for Link {
     fn default() -> Self {
@@ -26,7 +38,6 @@ impl Default for Link {
             next: NONE,
             previous: NONE,
             deadline: 0,
-            armed: false,
         }
     }
 }
@@ -64,7 +75,7 @@ impl Wheel {
     pub fn deadline(&self, id: u32) -> Option<u32> {
         self.links
             .get(id)
-            .filter(|link| link.armed)
+            .filter(|link| link.is_armed())
             .map(|link| link.deadline)
     }
 
@@ -79,7 +90,6 @@ impl Wheel {
             next,
             previous: NONE,
             deadline,
-            armed: true,
         };
         if next != NONE {
             self.links[next].previous = id;
@@ -89,7 +99,7 @@ impl Wheel {
 
     /// Takes the deadline of `id` away, if it has one.
     pub fn cancel(&mut self, id: u32) {
-        let Some(link) = self.links.get(id).copied().filter(|link| link.armed) else {
+        let Some(link) = self.links.get(id).copied().filter(Link::is_armed) else {
             return;
         };
         if self.scan == id {
@@ -102,7 +112,7 @@ impl Wheel {
         if link.next != NONE {
             self.links[link.next].previous = link.previous;
         }
-        self.links[id].armed = false;
+        self.links[id].deadline = 0;
         self.armed -= 1;
     }
 

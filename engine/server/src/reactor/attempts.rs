@@ -6,12 +6,18 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// Addresses whose attempts are counted at a time: about 4 MB. Past it, addresses that are not in the table yet are let
+/// Addresses whose attempts are counted at a time: about 2 MB. Past it, addresses that are not in the table yet are let
 /// in uncounted: whoever can come from so many is not stopped by a limit for each.
 pub const ADDRESSES_MAX: usize = 65_536;
 
-/// The bits of an IPv6 address that count.
-const NETWORK: u128 = !0 << 64;
+/// Bytes of the table when it is full: entries with a byte each that the table looks at first, in a power of two of places
+/// of which at most 7 in 8 are used.
+pub(super) const BYTES_MAX: usize =
+    (ADDRESSES_MAX * 8 / 7).next_power_of_two() * (size_of::<(u64, Window)>() + 1);
+
+/// What IPv4 addresses are counted under begins with this: as a network of IPv6 one of those that are never given to
+/// anybody (0000::/8, RFC 4291).
+const V4: u64 = 1 << 32;
 
 /// How many connections an address may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ struct Window {
 pub struct Attempts {
     limits: AttemptLimits,
     addresses_max: usize,
-    windows: HashMap<u128, Window>,
+    windows: HashMap<u64, Window>,
     /// The tick at which windows that are over were last looked for: once a tick, since that looks at all.
     tidied_at: Option<u32>,
 }
@@ -110,12 +116,11 @@ impl Attempts {
     }
 }
 
-/// What an address is counted under. IPv4 addresses are kept as mapped ones, whose lower half, unlike that of a /64, is
-/// not zero.
-fn key(peer: IpAddr) -> u128 {
+/// What an address is counted under: IPv6 ones by their upper half, the /64.
+fn key(peer: IpAddr) -> u64 {
     match peer.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits() & NETWORK,
+        IpAddr::V4(v4) => V4 | u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
     }
 }
 

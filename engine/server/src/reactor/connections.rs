@@ -1,6 +1,8 @@
 //! The connections of one worker: their sockets, sessions and timers, and what happens to each.
 
 mod catching_up;
+pub(super) mod connection;
+mod ending;
 mod lag;
 mod sweep;
 
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use depthcast_wire::ws::CloseCode;
 
 use self::catching_up::CatchingUp;
+use self::connection::Connection;
 use super::counters::{Counters, WorkerCounters};
 use super::joins::Joins;
 use super::messages::{Body, JoinError};
@@ -20,6 +23,7 @@ use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutEvent, MemberId, Wire, WriteOutcome};
 use crate::mem::slab::Slab;
 use crate::mem::wheel::Wheel;
+use crate::session::buffers::Buffers;
 use crate::session::ending::Goodbye;
 use crate::session::{EndCause, Next, Session, SessionLimits, Turn, TurnedAway};
 
@@ -29,29 +33,6 @@ const REPLIES_WAITING_MAX: usize = 256 * 1024;
 
 /// Bytes read from one connection before others have their turn.
 const READ_TURN_BYTES: usize = 64 * 1024;
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Connection<S> {
-    socket: S,
-    session: Session,
-    /// Waits in the queue of connections to read.
-    is_queued: bool,
-    /// The peer has sent its last byte, though we may not have read that far.
-    is_ending: bool,
-    /// Not read from until it has taken its own bytes.
-    is_paused: bool,
-    /// Nothing more is to be sent once everything owed is written.
-    is_finishing: bool,
-    /// Our side of the socket was shut: only the peer's end of stream is awaited.
-    is_shut: bool,
-    /// Everything that the peer sent was read, its end of stream too.
-    is_at_end: bool,
-    /// Counted as a subscriber.
-    has_streams: bool,
-    /// Which round over all connections was the last when it became a subscriber: one that is under way is not for it.
-    opened_in: u32,
-}
 
 /// All connections of one worker, by their key in the slab, which is also their key in the fan-out and in the wheel.
 #[derive(Debug)]
@@ -74,10 +55,12 @@ pub(super) struct Connections<S> {
     /// A round over all connections that is under way.
     sweep: Option<sweep::Sweep>,
     /// The number of the last round.
-    sweeps: u32,
+    sweeps: u8,
     /// Requests for the HTTP server, with their sockets.
     handed_off: Vec<(S, Vec<u8>)>,
     events: Vec<FanoutEvent>,
+    /// What has arrived in part.
+    buffers: Buffers,
     read_buffer: Box<[u8]>,
     /// The time of this turn, in ticks.
     now: u32,
@@ -126,6 +109,7 @@ impl<S: Socket> Connections<S> {
             sweeps: 0,
             handed_off: Vec::new(),
             events: Vec::new(),
+            buffers: Buffers::default(),
             read_buffer: vec![0; READ_TURN_BYTES].into_boxed_slice(),
             now: 0,
             epoch: None,
@@ -176,18 +160,7 @@ impl<S: Socket> Connections<S> {
             None => Session::new(self.now, &self.limits),
             Some(why) => Session::turned_away(self.now, why, &self.limits),
         };
-        let connection = Connection {
-            socket,
-            session,
-            is_queued: false,
-            is_ending: false,
-            is_paused: false,
-            is_finishing: false,
-            is_shut: false,
-            is_at_end: false,
-            has_streams: false,
-            opened_in: 0,
-        };
+        let connection = Connection::new(socket, session);
         let id = self.slab.insert(connection).map_err(|refused| refused.socket)?;
         self.without_room += u32::from(turned_away == Some(TurnedAway::NoRoom));
         self.fanout.add(id);
@@ -259,14 +232,15 @@ impl<S: Socket> Connections<S> {
         let was_open = connection.session.is_open();
         let buffer = std::mem::take(&mut self.read_buffer);
         let next = self.with_session(id, |session, turn| session.on_bytes(&buffer[..read], turn));
-        self.read_buffer = buffer;
         let connection = &mut self.slab[id];
         if !was_open && connection.session.is_open() {
             connection.opened_in = self.sweeps;
         }
-        if next == Next::HandOff {
-            if let Some(mut connection) = self.forget(id) {
-                let head = connection.session.take_head();
+        let head =
+            (next == Next::HandOff).then(|| connection.session.take_head(&buffer[..read], &mut self.buffers));
+        self.read_buffer = buffer;
+        if let Some(head) = head {
+            if let Some(connection) = self.forget(id) {
                 self.handed_off.push((connection.socket, head));
             }
             return;
@@ -278,15 +252,6 @@ impl<S: Socket> Connections<S> {
         }
         if has_more {
             self.on_readable(id, false);
-        }
-    }
-
-    fn on_end_of_stream(&mut self, id: u32) {
-        let connection = &mut self.slab[id];
-        connection.is_at_end = true;
-        // One that is being said goodbye to may still read: it is dropped when it has been given everything.
-        if !connection.is_finishing || connection.is_shut {
-            self.drop_connection(id);
         }
     }
 
@@ -360,13 +325,6 @@ impl<S: Socket> Connections<S> {
         true
     }
 
-    fn give_up(&mut self, id: u32, code: u16, reason: &str, cause: EndCause) {
-        if self.slab.get(id).is_some() {
-            let next = self.with_session(id, |session, turn| session.give_up(code, reason, cause, turn));
-            self.carry_out(id, next);
-        }
-    }
-
     /// A connection's join takes effect here, or cannot.
     pub(super) fn on_joined(&mut self, id: u32, number: u32, bodies: Result<Vec<Body>, JoinError>) {
         if self.joins.get(id).is_none_or(|join| join.number != number) {
@@ -409,6 +367,7 @@ impl<S: Socket> Connections<S> {
             joins: &mut self.joins,
             has_streams: &mut connection.has_streams,
             counters: &self.counters,
+            buffers: &mut self.buffers,
             epoch: self.epoch,
         };
         act(
@@ -438,77 +397,6 @@ impl<S: Socket> Connections<S> {
         self.arm(id);
     }
 
-    /// Everything owed to a connection was written: it is read from again, or its end goes on.
-    fn on_drained(&mut self, id: u32) {
-        let Some(connection) = self.slab.get_mut(id) else {
-            return;
-        };
-        if self.conflated.contains_key(&id) && self.joins.get(id).is_none() {
-            connection.session.on_caught_up();
-            self.arm(id);
-        }
-        self.wait_for_market(id);
-        let connection = &mut self.slab[id];
-        if std::mem::take(&mut connection.is_paused) {
-            self.on_readable(id, false);
-        }
-        let connection = &mut self.slab[id];
-        if !connection.is_finishing || connection.is_shut {
-            return;
-        }
-        // The peer gets our end of stream behind our last byte; its own is then awaited, up to the session's deadline.
-        // Closing at once would turn into a reset where something of the peer's is unread, and destroy our last bytes.
-        if connection.is_at_end || connection.socket.shut_down_writing().is_err() {
-            self.drop_connection(id);
-        } else {
-            connection.is_shut = true;
-            connection.session.on_all_said(self.now, &self.limits);
-            self.arm(id);
-        }
-    }
-
-    pub(super) fn drop_connection(&mut self, id: u32) {
-        let Some(connection) = self.slab.get(id) else {
-            return;
-        };
-        // A peer whose end has not come in the time that it had for it may never read: the kernel would keep our last bytes
-        // for it for minutes.
-        let is_overdue = connection.is_shut && !connection.is_at_end;
-        if is_overdue || !self.fanout.is_drained(id) {
-            connection.socket.reset_on_close();
-        }
-        let cause = connection.session.end_cause();
-        tracing::debug!(connection = id, ?cause, "closed");
-        if !connection.is_finishing {
-            self.count_end(id, cause);
-        }
-        self.forget(id);
-    }
-
-    /// Counts the end of a connection, once. One that has no cause of ours was its peer's.
-    fn count_end(&self, id: u32, cause: Option<EndCause>) {
-        let cause = cause.unwrap_or(EndCause::Peer);
-        if EndCause::SLOW.contains(&cause) {
-            Counters::sampled(&self.counters.slow_told, || {
-                tracing::info!(connection = id, ?cause, "a slow consumer is closed");
-            });
-        }
-        self.counts().ended[cause.index()].add_one();
-    }
-
-    fn forget(&mut self, id: u32) -> Option<Connection<S>> {
-        self.wheel.cancel(id);
-        self.conflated.remove(&id);
-        if self.joins.get(id).is_some() {
-            self.with_session(id, |_, turn| turn.host.withdraw());
-        }
-        self.fanout.remove(id);
-        let mut connection = self.slab.remove(id)?;
-        self.without_room -= u32::from(connection.session.end_cause() == Some(EndCause::NoRoom));
-        count_subscriber(&mut connection.has_streams, false, &self.counters);
-        Some(connection)
-    }
-
     fn arm(&mut self, id: u32) {
         let deadline = self.slab[id].session.deadline(&self.limits);
         if self.wheel.deadline(id) != Some(deadline) {
@@ -532,6 +420,16 @@ impl<S: Socket> Connections<S> {
     /// Whether a connection has asked the market thread to join, and was not answered.
     pub(super) fn has_asked(&self, id: u32) -> bool {
         self.joins.get(id).is_some_and(|join| join.number != 0)
+    }
+
+    /// Bytes of what has arrived in part.
+    pub(super) fn bytes_lent(&self) -> usize {
+        self.buffers.bytes_lent()
+    }
+
+    /// Lends no more than this for what arrives in part.
+    pub(super) fn bound_buffers(&mut self, bytes_max: usize) {
+        self.buffers = Buffers::new(bytes_max);
     }
 
     /// How many connections have a deadline.

@@ -22,6 +22,7 @@ pub mod worker;
 mod connections;
 mod delivery;
 mod episode;
+mod footprint;
 #[cfg(test)]
 mod machine;
 mod owner;

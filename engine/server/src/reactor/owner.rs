@@ -13,6 +13,7 @@ use super::topics::Topics;
 use crate::fanout::conflate::Missed;
 use crate::fanout::{Fanout, FanoutError, TopicId};
 use crate::session::Host;
+use crate::session::buffers::Buffers;
 use crate::session::encoding::Encoding;
 
 /// What a session may do: the owner's side of one connection.
@@ -24,10 +25,19 @@ pub(super) struct Owner<'a> {
     /// Whether the connection is counted as a subscriber.
     pub(super) has_streams: &'a mut bool,
     pub(super) counters: &'a Counters,
+    pub(super) buffers: &'a mut Buffers,
     pub(super) epoch: Option<u64>,
 }
 
 impl Host for Owner<'_> {
+    fn key(&self) -> u32 {
+        self.id
+    }
+
+    fn buffers(&mut self) -> &mut Buffers {
+        self.buffers
+    }
+
     fn answer(&mut self, head: Bytes) {
         self.fanout.queue_first(self.id, head);
     }
@@ -118,8 +128,7 @@ impl Owner<'_> {
         let before: Vec<(TopicId, StreamName)> = self
             .fanout
             .topics_of(self.id)
-            .iter()
-            .filter_map(|&topic| Some((topic, self.topics.name(topic)?.0)))
+            .filter_map(|topic| Some((topic, self.topics.name(topic)?.0)))
             .collect();
         self.apply(&join.joined, join.encoding)?;
         let pairs: Vec<(TopicId, TopicId)> = before
@@ -162,8 +171,7 @@ impl Owner<'_> {
         let received: HashMap<TopicId, StreamName> = self
             .fanout
             .topics_of(self.id)
-            .iter()
-            .filter_map(|&topic| Some((topic, self.topics.name(topic)?.0)))
+            .filter_map(|topic| Some((topic, self.topics.name(topic)?.0)))
             .collect();
         let Withdrawn { replies, mut begins } = self.withdraw();
         let wanted: HashSet<StreamName> = names.iter().copied().collect();
@@ -291,8 +299,8 @@ impl Owner<'_> {
 
     /// The streams that are being received, and how they are written.
     fn received(&self) -> impl Iterator<Item = (StreamName, Encoding)> {
-        let topics = self.fanout.topics_of(self.id).iter();
-        topics.filter_map(|&id| self.topics.name(id))
+        let topics = self.fanout.topics_of(self.id);
+        topics.filter_map(|id| self.topics.name(id))
     }
 
     /// Makes these the streams, from the next batch on.
@@ -322,7 +330,7 @@ impl Owner<'_> {
     }
 
     fn count(&mut self) {
-        let has_streams = self.joins.get(self.id).is_some() || !self.fanout.topics_of(self.id).is_empty();
+        let has_streams = self.joins.get(self.id).is_some() || self.fanout.has_topics(self.id);
         count_subscriber(self.has_streams, has_streams, self.counters);
     }
 }

@@ -250,8 +250,8 @@ mod tests {
         }
 
         fn streams(&self) -> Vec<String> {
-            let ids = self.fanout.topics_of(0).iter();
-            ids.filter_map(|&id| self.topics.name(id))
+            let ids = self.fanout.topics_of(0);
+            ids.filter_map(|id| self.topics.name(id))
                 .map(|(name, _)| name.to_string())
                 .collect()
         }

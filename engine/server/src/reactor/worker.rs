@@ -305,9 +305,7 @@ impl Worker {
                 Counters::bump(&self.links.counters.untracked_attempts);
                 None
             }
-            Verdict::TooMany(ticks) => Some(TurnedAway::TooMany {
-                retry_after_s: (ticks * TICK_MS).div_ceil(1000),
-            }),
+            Verdict::TooMany(ticks) => Some(TurnedAway::for_ticks(ticks)),
         }
     }
 

@@ -117,7 +117,7 @@ impl Session {
             return Next::Drop;
         }
         turn.host.abandon(close_frame(code, reason));
-        self.end(cause, turn.now + turn.limits.close_ticks)
+        self.end(cause, turn.limits.close_ticks, turn)
     }
 
     /// Ends a subscriber's connection as all are ended; others are left as they are.
@@ -134,7 +134,7 @@ impl Session {
         ws::write_close(&mut last, goodbye.code, goodbye.reason, None);
         if goodbye.at_once {
             turn.host.abandon(last.into());
-            self.end(goodbye.cause, turn.now + turn.limits.close_ticks)
+            self.end(goodbye.cause, turn.limits.close_ticks, turn)
         } else {
             self.end_behind_all(last.into(), goodbye.cause, turn)
         }
@@ -169,7 +169,7 @@ impl Session {
             turn.host.abandon(last);
         }
         // What is owed may take as long as a slow consumer is given.
-        let next = self.end(cause, turn.now + turn.limits.lag_ticks);
+        let next = self.end(cause, turn.limits.lag_ticks, turn);
         self.phase = Phase::Closing { owes_all: true };
         next
     }
@@ -180,11 +180,12 @@ impl Session {
         self.give_up(code, &error.to_string(), cause, turn)
     }
 
-    pub(super) fn end(&mut self, cause: EndCause, deadline: u32) -> Next {
+    /// Only our last bytes, which are queued, are left of it, and have so many ticks.
+    pub(super) fn end(&mut self, cause: EndCause, ticks: u32, turn: &mut Turn<'_, impl Host>) -> Next {
         self.phase = Phase::Closing { owes_all: false };
-        self.reader = None;
+        self.give_back(turn.host.buffers());
         self.lag = None;
-        self.due = deadline;
+        self.due = turn.now + ticks;
         self.end_cause.get_or_insert(cause);
         Next::Finish
     }

@@ -1,11 +1,13 @@
 //! The beginning of a connection: the request's head, and what is answered to it.
 
-use depthcast_wire::http::{self, HttpError, UpgradeRequest};
+use depthcast_wire::http::{self, HttpError, RequestHead, UpgradeRequest};
 use depthcast_wire::target::{SubscriberTarget, TargetKind};
 use depthcast_wire::ws::CloseCode;
 
+use super::buffers::NoBuffer;
 use super::encoding::Encoding;
 use super::ending::bound_reached;
+use super::pings::next_ping;
 use super::{
     EPOCH_HEADER, EndCause, Host, Next, Phase, Session, Turn, TurnedAway, UNAVAILABLE_RETRY_AFTER_S,
 };
@@ -58,21 +60,54 @@ impl Session {
         self.refuse(answer, EndCause::Attempts, turn)
     }
 
-    pub(super) fn on_head(&mut self, buffer: Vec<u8>, turn: &mut Turn<'_, impl Host>) -> Next {
-        let head = match http::parse_request(&buffer) {
-            Ok(Some(head)) => head,
-            Ok(None) => {
-                self.phase = Phase::Handshake(buffer);
-                return Next::Continue;
-            }
-            Err(error) => return self.refuse_http(&error, turn),
+    /// Bytes of a request. Its head usually comes whole, and is then read where it lies; a part of one is kept.
+    pub(super) fn on_handshake(&mut self, input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
+        let Some(held) = self.partial.take() else {
+            return match self.on_head(input, turn) {
+                Some(next) => next,
+                None => match turn.host.buffers().keep_head(None, input) {
+                    Ok(partial) => {
+                        self.partial = Some(partial);
+                        Next::Continue
+                    }
+                    Err(error) => self.refuse_for_room(&error, turn),
+                },
+            };
         };
+        let partial = match turn.host.buffers().keep_head(Some(held), input) {
+            Ok(partial) => partial,
+            Err(error) => return self.refuse_for_room(&error, turn),
+        };
+        match self.on_head(partial.head(), turn) {
+            next @ (None | Some(Next::HandOff)) => {
+                self.partial = Some(partial);
+                next.unwrap_or(Next::Continue)
+            }
+            Some(next) => {
+                turn.host.buffers().give_back(partial);
+                next
+            }
+        }
+    }
+
+    /// All that has arrived of a request. None when that is not the whole of its head.
+    fn on_head(&mut self, bytes: &[u8], turn: &mut Turn<'_, impl Host>) -> Option<Next> {
+        match http::parse_request(bytes) {
+            Ok(Some(head)) => Some(self.on_request_head(&head, &bytes[head.head_len..], turn)),
+            Ok(None) => None,
+            Err(error) => Some(self.refuse_http(&error, turn)),
+        }
+    }
+
+    fn on_request_head(
+        &mut self,
+        head: &RequestHead<'_>,
+        rest: &[u8],
+        turn: &mut Turn<'_, impl Host>,
+    ) -> Next {
         let target = match SubscriberTarget::parse(head.target) {
             Ok(TargetKind::Subscriber(target)) if !target.echo || turn.limits.echo => target,
-            Ok(_) => {
-                self.phase = Phase::Handshake(buffer);
-                return Next::HandOff;
-            }
+            Ok(_) => return Next::HandOff,
             Err(error) => {
                 let mut answer = Vec::new();
                 http::write_error(&mut answer, 400, "Bad Request", &[], &format!("{error}\n"));
@@ -86,8 +121,7 @@ impl Session {
                 return self.refuse_http(&HttpError::UpgradeRequired, turn);
             }
         };
-        let rest = buffer[head.head_len..].to_vec();
-        self.open(&target, &accept_key, &rest, turn)
+        self.open(&target, &accept_key, rest, turn)
     }
 
     fn open(
@@ -102,7 +136,7 @@ impl Session {
         self.is_echo = target.echo;
         self.with_snapshots = target.snapshot;
         self.lag_policy = target.lag.unwrap_or(turn.limits.lag_policy);
-        self.due = turn.now + turn.limits.ping_ticks;
+        self.due = next_ping(turn.now, turn.host.key(), turn.limits.ping_ticks);
         self.life_ends = turn.now + turn.limits.life_ticks;
         let mut answer = Vec::new();
         let epoch = turn.host.epoch().map(|id| id.to_string());
@@ -133,6 +167,18 @@ impl Session {
         self.on_frames(&mut &*rest, turn)
     }
 
+    fn refuse_for_room(&mut self, error: &NoBuffer, turn: &mut Turn<'_, impl Host>) -> Next {
+        let mut answer = Vec::new();
+        http::write_error(
+            &mut answer,
+            503,
+            "Service Unavailable",
+            &[],
+            &format!("{error}\n"),
+        );
+        self.refuse(answer, EndCause::Overload, turn)
+    }
+
     fn refuse_http(&mut self, error: &HttpError, turn: &mut Turn<'_, impl Host>) -> Next {
         let mut answer = Vec::new();
         error.write_response(&mut answer);
@@ -148,6 +194,6 @@ impl Session {
         if turn.host.send(answer.into()).is_err() {
             return Next::Drop;
         }
-        self.end(cause, turn.now + turn.limits.close_ticks)
+        self.end(cause, turn.limits.close_ticks, turn)
     }
 }

@@ -94,7 +94,7 @@ impl Session {
                 }
             }
             Phase::Closing { owes_all: true } => self.due = now + limits.lag_ticks,
-            Phase::Closing { .. } | Phase::Handshake(_) | Phase::TurnedAway { .. } => {}
+            Phase::Closing { .. } | Phase::Handshake | Phase::TurnedAway { .. } => {}
         }
     }
 

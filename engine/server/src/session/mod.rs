@@ -1,22 +1,28 @@
 //! The subscriber's side of a connection as a state machine without I/O: bytes and the time in, replies and wishes out
 //! through [`Host`]. It knows HTTP, WebSocket and control requests; sockets, groups and books it does not.
 
+pub mod buffers;
+mod conversation;
 pub mod encoding;
 pub mod ending;
 pub mod handshake;
 mod lag;
+mod pings;
 mod rate;
 mod requests;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU16;
+
 use bytes::Bytes;
 use depthcast_wire::http;
 use depthcast_wire::stream::StreamName;
 use depthcast_wire::target::{LagPolicy, Resume};
-use depthcast_wire::ws::{self, CloseCode, Incoming, MessageReader, Opcode, Role};
+use depthcast_wire::ws::CloseCode;
 
 use crate::fanout::FanoutError;
+use buffers::{Buffers, Partial};
 use encoding::Encoding;
 pub use ending::EndCause;
 use lag::Lag;
@@ -40,11 +46,22 @@ pub const EPOCH_HEADER: &str = "Depthcast-Epoch";
 pub enum TurnedAway {
     /// Its address has opened too many, and may come again after so many seconds.
     TooMany {
-        /// Seconds.
-        retry_after_s: u32,
+        /// Seconds. What is longer is told as this much, 18 hours, and told again then.
+        retry_after_s: NonZeroU16,
     },
     /// There is no room for it.
     NoRoom,
+}
+
+impl TurnedAway {
+    /// Its address may come again after so many ticks.
+    pub fn for_ticks(ticks: u32) -> TurnedAway {
+        let seconds = ticks.saturating_mul(TICK_MS).div_ceil(1000);
+        let seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
+        TurnedAway::TooMany {
+            retry_after_s: NonZeroU16::new(seconds).unwrap_or(NonZeroU16::MIN),
+        }
+    }
 }
 
 /// When one who cannot be served now should come again, seconds: with thousands that do, a second would be too soon for any
@@ -89,6 +106,10 @@ pub struct SessionLimits {
 
 /// What a session asks of whoever owns sockets, groups and the table of streams.
 pub trait Host {
+    /// The key of the connection: it says when in their period its pings are due.
+    fn key(&self) -> u32;
+    /// The memory of what has arrived in part.
+    fn buffers(&mut self) -> &mut Buffers;
     /// Queues the answer to an upgrade, the first bytes of all: they are sent even if the connection is abandoned.
     fn answer(&mut self, head: Bytes);
     /// Queues bytes for this connection alone.
@@ -146,7 +167,7 @@ pub enum Next {
     Drop,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Phase {
     /// Waiting for the end of a request's head, which is not kept, to say that it will not be carried out.
     TurnedAway {
@@ -155,8 +176,8 @@ enum Phase {
         /// Ends of line that the head's last bytes are; two make its end.
         line_ends: u8,
     },
-    /// Collecting the head of the request.
-    Handshake(Vec<u8>),
+    /// The head of the request is awaited.
+    Handshake,
     /// A subscriber.
     Open,
     /// Our last bytes are queued; what arrives is discarded.
@@ -166,7 +187,23 @@ enum Phase {
     },
 }
 
-/// The state of one connection.
+/// A tick or none, in four bytes: the last of all ticks stands for none, which an engine of a decade would come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MaybeTick(u32);
+
+impl MaybeTick {
+    const NONE: MaybeTick = MaybeTick(u32::MAX);
+
+    fn at(tick: u32) -> MaybeTick {
+        MaybeTick(tick)
+    }
+
+    fn get(self) -> Option<u32> {
+        (self != MaybeTick::NONE).then_some(self.0)
+    }
+}
+
+/// The state of one connection. What it does not have as long as it is idle is boxed.
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
@@ -174,37 +211,37 @@ pub struct Session {
     is_echo: bool,
     /// Depth streams begin with a snapshot.
     with_snapshots: bool,
-    /// Present only while a frame or message is partly here.
-    reader: Option<Box<MessageReader>>,
+    /// Present only while a head, a frame or a message is partly here.
+    partial: Option<Box<Partial>>,
     /// When the next ping is due, or in another phase its deadline.
     due: u32,
     /// When a subscriber's life is over.
     life_ends: u32,
     rate: MessageRate,
     /// The tick of the first ping that was not answered.
-    unanswered_since: Option<u32>,
+    unanswered_since: MaybeTick,
     /// Present only while bytes are owed that the socket did not take.
     lag: Option<Box<Lag>>,
     lag_policy: LagPolicy,
     end_cause: Option<EndCause>,
 }
 
-// Every connection has one.
-const _: () = assert!(size_of::<Session>() <= 72);
+// Every connection has one: see `reactor/footprint.rs`.
+const _: () = assert!(size_of::<Session>() == 48 && size_of::<Phase>() == 4);
 
 impl Session {
     /// A connection accepted at tick `now`.
     pub fn new(now: u32, limits: &SessionLimits) -> Session {
         Session {
-            phase: Phase::Handshake(Vec::new()),
+            phase: Phase::Handshake,
             encoding: Encoding::default(),
             is_echo: false,
             with_snapshots: false,
-            reader: None,
+            partial: None,
             due: now + limits.handshake_ticks,
             life_ends: u32::MAX,
             rate: MessageRate::default(),
-            unanswered_since: None,
+            unanswered_since: MaybeTick::NONE,
             lag: None,
             lag_policy: limits.lag_policy,
             end_cause: None,
@@ -250,11 +287,21 @@ impl Session {
         self.end_cause
     }
 
-    /// After [`Next::HandOff`]: the bytes read so far.
-    pub fn take_head(&mut self) -> Vec<u8> {
-        match std::mem::replace(&mut self.phase, Phase::Closing { owes_all: false }) {
-            Phase::Handshake(head) => head,
-            _ => Vec::new(),
+    /// After [`Next::HandOff`]: all bytes read so far, of which `input` are the last.
+    pub fn take_head(&mut self, input: &[u8], buffers: &mut Buffers) -> Vec<u8> {
+        self.phase = Phase::Closing { owes_all: false };
+        let Some(partial) = self.partial.take() else {
+            return input.to_vec();
+        };
+        let head = partial.head().to_vec();
+        buffers.give_back(partial);
+        head
+    }
+
+    /// The connection is gone, or nothing more is read from it: gives back what it was lent.
+    pub fn give_back(&mut self, buffers: &mut Buffers) {
+        if let Some(partial) = self.partial.take() {
+            buffers.give_back(partial);
         }
     }
 
@@ -265,15 +312,11 @@ impl Session {
 
     /// Bytes arrived from the peer.
     pub fn on_bytes(&mut self, mut input: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
-        match &mut self.phase {
+        match self.phase {
             Phase::Closing { .. } => Next::Continue,
             Phase::Open => self.on_frames(&mut input, turn),
             Phase::TurnedAway { .. } => self.on_turned_away(input, turn),
-            Phase::Handshake(head) => {
-                head.extend_from_slice(input);
-                let head = std::mem::take(head);
-                self.on_head(head, turn)
-            }
+            Phase::Handshake => self.on_handshake(input, turn),
         }
     }
 
@@ -287,9 +330,9 @@ impl Session {
                     Next::Continue
                 };
             }
-            Phase::Handshake(_) | Phase::TurnedAway { .. } if turn.now < self.due => return Next::Continue,
+            Phase::Handshake | Phase::TurnedAway { .. } if turn.now < self.due => return Next::Continue,
             Phase::TurnedAway { why, .. } => return self.turn_away(why, turn),
-            Phase::Handshake(_) => {
+            Phase::Handshake => {
                 let mut answer = Vec::new();
                 http::write_error(
                     &mut answer,
@@ -319,20 +362,7 @@ impl Session {
         if turn.now < self.due {
             return Next::Continue;
         }
-        if self
-            .unanswered_since
-            .is_some_and(|since| turn.now - since >= turn.limits.pong_ticks)
-        {
-            let reason = format!("no pong in {}", seconds(turn.limits.pong_ticks));
-            return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::PongTimeout, turn);
-        }
-        self.unanswered_since.get_or_insert(turn.now);
-        let pong_due = self
-            .unanswered_since
-            .map_or(u32::MAX, |since| since + turn.limits.pong_ticks);
-        self.due = (turn.now + turn.limits.ping_ticks).min(pong_due.max(turn.now + 1));
-        self.rate.on_ping_sent();
-        self.send(&ws::server_frame(Opcode::Ping, b""), turn)
+        self.on_ping_due(turn)
     }
 
     /// Our last byte was written: only the peer's is awaited.
@@ -341,91 +371,15 @@ impl Session {
             self.due = self.due.min(now + limits.close_ticks);
         }
     }
+}
 
-    fn on_frames(&mut self, input: &mut &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
-        if input.is_empty() {
-            return Next::Continue;
-        }
-        let message_bytes_max = if self.is_echo {
-            ECHO_MESSAGE_BYTES_MAX
-        } else {
-            MESSAGE_BYTES_MAX
-        };
-        let mut reader = self
-            .reader
-            .take()
-            .unwrap_or_else(|| Box::new(MessageReader::new(Role::Server, message_bytes_max)));
-        let next = loop {
-            let next = match reader.next(input) {
-                Ok(None) => break Next::Continue,
-                Ok(Some(incoming)) => self.on_message(incoming, turn),
-                Err(error) => {
-                    let reason = error.to_string();
-                    self.close(error.close_code(), &reason, EndCause::Protocol, turn)
-                }
-            };
-            if next != Next::Continue {
-                break next;
-            }
-        };
-        // A reader that holds nothing is given back: an idle connection owns no buffer.
-        if self.is_open() && !reader.is_idle() {
-            self.reader = Some(reader);
-        }
-        next
-    }
-
-    fn on_message(&mut self, incoming: Incoming<'_>, turn: &mut Turn<'_, impl Host>) -> Next {
-        if !self.is_within_rate(&incoming, turn) {
-            let limit = turn.limits.messages_per_second;
-            let reason = format!("more than {limit} messages in a second");
-            return self.close(CloseCode::POLICY_VIOLATION, &reason, EndCause::MessageRate, turn);
-        }
-        match incoming {
-            Incoming::Ping(payload) => self.send(&ws::server_frame(Opcode::Pong, payload), turn),
-            Incoming::Pong(_) => {
-                self.unanswered_since = None;
-                Next::Continue
-            }
-            Incoming::Close(close) => {
-                // 1005 stands for "no code given" and makes a Close without one.
-                let code = close.map_or(1005, |close| close.code);
-                self.close(code, "", EndCause::Peer, turn)
-            }
-            Incoming::Text(text) if self.is_echo => {
-                self.send(&ws::server_frame(Opcode::Text, text.as_bytes()), turn)
-            }
-            Incoming::Binary(bytes) if self.is_echo => {
-                self.send(&ws::server_frame(Opcode::Binary, bytes), turn)
-            }
-            Incoming::Text(text) => self.on_request(text, turn),
-            Incoming::Binary(_) => {
-                let reason = "send requests as text messages";
-                self.close(CloseCode::UNSUPPORTED_DATA, reason, EndCause::Protocol, turn)
-            }
-        }
-    }
-
-    /// Counts a message. False when it is one too many.
-    fn is_within_rate(&mut self, incoming: &Incoming<'_>, turn: &Turn<'_, impl Host>) -> bool {
-        let limit = turn.limits.messages_per_second;
-        if limit == 0 || self.is_echo {
-            return true;
-        }
-        match incoming {
-            Incoming::Close(_) => true,
-            Incoming::Pong(_) => self.rate.on_pong(turn.now, limit),
-            Incoming::Ping(_) | Incoming::Text(_) | Incoming::Binary(_) => {
-                self.rate.on_message(turn.now, limit)
-            }
-        }
-    }
-
-    fn send(&mut self, frame: &[u8], turn: &mut Turn<'_, impl Host>) -> Next {
-        match turn.host.send(Bytes::copy_from_slice(frame)) {
-            Ok(()) => Next::Continue,
-            Err(error) => self.on_bound(&error, turn),
-        }
+#[cfg(test)]
+impl Session {
+    /// Whether its request was answered with 503 at tick `now`, since there was no memory for a part of it: unlike one whose
+    /// messages there is no memory for, it has only the time of a goodbye.
+    pub(crate) fn is_refused_for_room(&self, now: u32, limits: &SessionLimits) -> bool {
+        let is_overload = self.is_closing() && self.end_cause == Some(EndCause::Overload);
+        is_overload && self.due == now + limits.close_ticks
     }
 }
 

@@ -20,7 +20,7 @@ impl Session {
         match carried_out {
             // It goes out with the change that was asked for.
             Ok(()) if reply.is_empty() => Next::Continue,
-            Ok(()) => self.send(&ws::server_frame(Opcode::Text, &reply), turn),
+            Ok(()) => self.send(ws::server_frame(Opcode::Text, &reply), turn),
             Err(error) => self.on_bound(&error, turn),
         }
     }

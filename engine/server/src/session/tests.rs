@@ -2,7 +2,7 @@
 
 mod limits;
 
-use depthcast_wire::ws::{Close, write_frame};
+use depthcast_wire::ws::{self, Close, Incoming, MessageReader, Opcode, Role, write_frame};
 
 use super::ending::Goodbye;
 use super::*;
@@ -23,6 +23,9 @@ const LIMITS: SessionLimits = SessionLimits {
     echo: true,
 };
 
+/// Its pings are due at whole periods.
+const KEY: u32 = 0;
+
 const GOODBYE: Goodbye = Goodbye {
     code: 1001,
     reason: "end",
@@ -40,6 +43,7 @@ struct Notes {
     resumed: Option<Resume>,
     abandoned: bool,
     full: Option<FanoutError>,
+    buffers: Buffers,
 }
 
 impl Notes {
@@ -62,6 +66,14 @@ impl Notes {
 }
 
 impl Host for Notes {
+    fn key(&self) -> u32 {
+        KEY
+    }
+
+    fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
+    }
+
     fn answer(&mut self, head: Bytes) {
         assert!(self.sent.is_empty(), "the answer comes first");
         self.sent.extend_from_slice(&head);
@@ -218,7 +230,8 @@ fn a_url_subscribes_and_the_bytes_behind_the_head_count() {
             time_unit: micros
         })
     );
-    assert!(session.reader.is_none(), "an idle connection owns no buffer");
+    assert!(session.partial.is_none(), "an idle connection owns no buffer");
+    assert_eq!(notes.buffers.bytes_lent(), 0, "and has given back what it had");
 }
 
 #[test]
@@ -369,7 +382,10 @@ fn other_requests_are_handed_on_or_refused() {
     let rest = "GET /api/v3/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (mut session, mut notes) = (Session::new(0, &LIMITS), Notes::default());
     assert_eq!(session.on_bytes(rest.as_bytes(), &mut notes.at(0)), Next::HandOff);
-    assert_eq!(session.take_head(), rest.as_bytes());
+    assert_eq!(
+        session.take_head(rest.as_bytes(), &mut notes.buffers),
+        rest.as_bytes()
+    );
 
     for (bytes, status) in [
         ("GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".to_string(), "426"),

@@ -109,8 +109,14 @@ enum Payload<'i> {
 impl MessageReader {
     /// A reader for the end that is `role`, which accepts messages of up to `message_bytes_max` bytes.
     pub fn new(role: Role, message_bytes_max: usize) -> MessageReader {
+        MessageReader::with_buffer(role, message_bytes_max, Vec::new())
+    }
+
+    /// The same, with the memory of `buffer` to collect in; what it holds is forgotten.
+    pub fn with_buffer(role: Role, message_bytes_max: usize, mut buffer: Vec<u8>) -> MessageReader {
+        buffer.clear();
         MessageReader {
-            buffer: Vec::new(),
+            buffer,
             fragments_len: 0,
             text_checked_len: 0,
             message_bytes_max,
@@ -158,6 +164,40 @@ impl MessageReader {
     /// now and a new one made when the next bytes arrive.
     pub fn is_idle(&self) -> bool {
         self.header_len == 0 && self.frame.is_none() && self.message.is_none() && self.fault.is_none()
+    }
+
+    /// The memory that it collects in, to be used again; what it holds is forgotten.
+    pub fn into_buffer(mut self) -> Vec<u8> {
+        self.buffer.clear();
+        self.buffer
+    }
+
+    /// Begins anew with the bytes of another peer, and keeps the memory that it collects in.
+    pub fn reset(&mut self, message_bytes_max: usize) {
+        let buffer = std::mem::take(&mut self.buffer);
+        *self = MessageReader::with_buffer(self.role, message_bytes_max, buffer);
+    }
+
+    /// Bytes that it holds: of fragments, and of the payload of a frame that is under way.
+    pub fn held_len(&self) -> usize {
+        // Without a frame under way what stands behind the fragments was returned already.
+        self.frame.map_or(self.fragments_len, |_| self.buffer.len())
+    }
+
+    /// Bytes of memory that it collects in.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Goes on where `other` stands, in memory of its own: what it held itself is forgotten, and `other` is to be
+    /// [`reset`](MessageReader::reset) before it reads again. Allocates when it has less memory than `other` holds.
+    pub fn take_over(&mut self, other: &MessageReader) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let held = &other.buffer[..other.held_len()];
+        buffer.reserve_exact(held.len());
+        buffer.extend_from_slice(held);
+        *self = MessageReader { buffer, ..*other };
     }
 
     fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Complete<'i>>, WsError> {

@@ -55,7 +55,7 @@ impl<S: Socket> Connections<S> {
             is_to_rejoin: false,
         };
         let mut state = self.conflated.get(&id).copied().unwrap_or(fresh);
-        if self.fanout.topics_of(id).is_empty() {
+        if !self.fanout.has_topics(id) {
             // It owes nothing but what is its own: it has no streams, or is to rejoin them and has not subscribed to more.
             return true;
         }

@@ -8,10 +8,12 @@
 //!
 //! - `steps` what may happen; `socket` a socket without a kernel; `speech` what peers say, and `reader` their own check of
 //!   every byte they get; `market` the market thread's part;
+//! - `idle` what connections cost, by counted allocations, and what they are lent;
 //! - `peer`, `streams` and `owed` the model of one connection; `world` and `turn` all of it together.
 //!
 //! Here the market thread is a fake that has no books. `whole` has the real one, with whole workers before it.
 
+mod idle;
 mod market;
 mod owed;
 mod peer;
@@ -57,7 +59,12 @@ const SEEDS: u64 = 3000;
 struct Rules {
     session: SessionLimits,
     fanout: FanoutLimits,
+    /// Of what has arrived in part.
+    buffer_bytes_max: usize,
 }
+
+/// Bytes that whatever is said in part never takes.
+const ROOMY_BUFFER_BYTES: usize = 64 << 20;
 
 /// What has happened in all cases, so that a run which never came to something is seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +79,10 @@ struct Seen {
     too_much: u64,
     /// Not read from while so much waits.
     paused: u64,
+    /// Times that somebody had said something in part.
+    in_part: u64,
+    /// Closed since there was no memory for that.
+    no_buffer: u64,
     joined: u64,
     joined_late: u64,
     handed_off: u64,
@@ -185,6 +196,7 @@ fn assert_came(seen: &Seen, causes: &[EndCause], more: &[(&str, u64)]) {
     let always = [
         ("events", seen.events),
         ("short writes", seen.short_writes),
+        ("messages in part", seen.in_part),
         ("joins", seen.joined),
         ("joins of a topic that was forgotten meanwhile", seen.joined_late),
         ("requests for the HTTP server", seen.handed_off),
@@ -209,6 +221,7 @@ fn under_small_limits_everybody_gets_all_or_a_reason() {
             prefix_bytes_max: 1800,
             lossless: false,
         },
+        buffer_bytes_max: ROOMY_BUFFER_BYTES,
     });
     let more = [("overruns", seen.overrun), ("full prefixes", seen.too_much)];
     assert_came(&seen, &all_but(&[EndCause::ConflatedTooOften]), &more);
@@ -223,6 +236,7 @@ fn under_roomy_limits_everybody_gets_all() {
             prefix_bytes_max: 1 << 30,
             lossless: false,
         },
+        buffer_bytes_max: ROOMY_BUFFER_BYTES,
     });
     let causes = [
         EndCause::HandshakeRefused,
@@ -246,8 +260,26 @@ fn without_losses_nobody_is_given_up_for_bytes() {
             prefix_bytes_max: 1 << 30,
             lossless: true,
         },
+        buffer_bytes_max: ROOMY_BUFFER_BYTES,
     });
     let never = [EndCause::ConflatedTooOften, EndCause::TooFarBehind];
     assert_came(&seen, &all_but(&never), &[]);
     assert_eq!((seen.overrun, seen.too_much), (0, 0));
+}
+
+#[test]
+fn with_memory_for_few_parts_of_messages_all_others_get_all() {
+    let seen = run(&Rules {
+        session: PATIENT,
+        fanout: FanoutLimits {
+            retention_bytes: 1 << 30,
+            prefix_bytes_max: 1 << 30,
+            lossless: false,
+        },
+        buffer_bytes_max: 1000,
+    });
+    assert!(
+        seeds(SEEDS).count() < SEEDS as usize || seen.no_buffer > 0,
+        "{seen:?}"
+    );
 }

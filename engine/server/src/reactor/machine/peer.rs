@@ -47,6 +47,8 @@ struct Rate {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) rules: Rules,
+    /// Of its connection.
+    key: u32,
     pub(super) phase: Phase,
     pub(super) owed: Owed,
     pub(super) encoding: Encoding,
@@ -72,7 +74,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(rules: &Rules, turned_away: Option<TurnedAway>, now: u32) -> Peer {
+    pub(super) fn new(rules: &Rules, key: u32, turned_away: Option<TurnedAway>, now: u32) -> Peer {
         let handshake = rules.session.handshake_ticks;
         let patience = if turned_away.is_some() {
             handshake.min(TURNED_AWAY_TICKS)
@@ -81,6 +83,7 @@ impl Peer {
         };
         Peer {
             rules: *rules,
+            key,
             phase: Phase::Hello,
             owed: Owed::default(),
             encoding: Encoding::default(),
@@ -113,6 +116,14 @@ impl Peer {
             Phase::Closing(cause) => cause,
             _ => self.turned_away.map_or(EndCause::Peer, |(_, cause)| cause),
         }
+    }
+
+    /// Its place in the period of the pings is its key's.
+    fn next_ping(&self, now: u32) -> u32 {
+        let period = self.rules.session.ping_ticks;
+        (now + 1..=now + period)
+            .find(|tick| tick % period == self.key % period)
+            .expect("a period has every place")
     }
 
     /// When something is due.
@@ -167,7 +178,7 @@ impl Peer {
 
     fn open(&mut self, streams: Vec<StreamName>, epoch: Option<u64>, now: u32) {
         self.phase = Phase::Open;
-        self.due = now + self.rules.session.ping_ticks;
+        self.due = self.next_ping(now);
         self.life_ends = now + self.rules.session.life_ticks;
         let epoch = epoch.map(|id| id.to_string());
         let header = epoch.as_deref().map(|id| ("Depthcast-Epoch", id));
@@ -270,7 +281,7 @@ impl Peer {
             if now - since >= session.pong_ticks {
                 return self.give_up(1008, "no pong in ", EndCause::PongTimeout, now);
             }
-            self.due = (now + session.ping_ticks).min((since + session.pong_ticks).max(now + 1));
+            self.due = self.next_ping(now).min(since + session.pong_ticks);
             self.rate.pongs_due += 1;
             self.send(Item::Frame {
                 opcode: reader::PING,
@@ -318,6 +329,16 @@ impl Peer {
             .finish(waits, end, !self.received.is_empty(), &self.rules);
         self.end(cause, now + self.rules.session.lag_ticks);
         self.owes_all = true;
+    }
+
+    /// There is no memory left for what it has said in part.
+    pub(super) fn on_no_buffer(&mut self, now: u32) {
+        if self.phase == Phase::Open {
+            let reason = "the engine's memory for messages";
+            self.close(Some(1013), reason, EndCause::Overload, now);
+        } else {
+            self.refuse(503, EndCause::Overload, now);
+        }
     }
 
     fn refuse(&mut self, status: u16, cause: EndCause, now: u32) {

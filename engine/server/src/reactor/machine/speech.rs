@@ -93,6 +93,18 @@ pub(super) enum Message {
 pub(super) struct Said {
     pub(super) at: u64,
     pub(super) message: Message,
+    /// It is a ping between two fragments of another message.
+    pub(super) is_between_fragments: bool,
+}
+
+impl Said {
+    fn whole(at: u64, message: Message) -> Said {
+        Said {
+            at,
+            message,
+            is_between_fragments: false,
+        }
+    }
 }
 
 /// The peer's side of the conversation, as bytes.
@@ -164,8 +176,7 @@ impl Speech {
                 // The hello of TLS, which is wrong from its first byte on.
                 bytes.extend_from_slice(b"\x16\x03\x01\x02\x00\x01");
                 self.len = bytes.len() as u64;
-                let message = Message::Bad(400);
-                return (bytes, vec![Said { at: 1, message }]);
+                return (bytes, vec![Said::whole(1, Message::Bad(400))]);
             }
             Hello::Elsewhere => {
                 bytes.extend_from_slice(b"GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -176,7 +187,10 @@ impl Speech {
         let at = self.len;
         (
             bytes,
-            message.map(|message| Said { at, message }).into_iter().collect(),
+            message
+                .map(|message| Said::whole(at, message))
+                .into_iter()
+                .collect(),
         )
     }
 
@@ -243,7 +257,7 @@ impl Turn {
     /// What was written so far is this.
     fn take_effect(&mut self, message: Message) {
         let at = self.before + self.bytes.len() as u64;
-        self.said.push(Said { at, message });
+        self.said.push(Said::whole(at, message));
     }
 
     fn text(&mut self, text: String, cut: Option<usize>) {
@@ -253,6 +267,9 @@ impl Turn {
                 let (first, rest) = text.as_bytes().split_at(cut % (text.len() + 1));
                 self.fragment(Opcode::Text, false, first);
                 self.ping(b"between");
+                if let Some(ping) = self.said.last_mut() {
+                    ping.is_between_fragments = true;
+                }
                 self.fragment(Opcode::Continuation, true, rest);
             }
         }

@@ -168,7 +168,7 @@ fn connect() -> impl Strategy<Value = Step> {
 }
 
 fn turned_away() -> impl Strategy<Value = Option<TurnedAway>> {
-    let too_many = TurnedAway::TooMany { retry_after_s: 7 };
+    let too_many = TurnedAway::for_ticks(70);
     prop_oneof![48 => Just(None), 1 => Just(Some(too_many)), 1 => Just(Some(TurnedAway::NoRoom))]
 }
 

@@ -60,7 +60,8 @@ impl World {
     }
 
     fn read(&mut self, turns: usize) -> Checked {
-        for client in self.clients.iter().flatten() {
+        for client in self.clients.iter_mut().flatten() {
+            client.was_in_part = client.is_in_part(client.pipe.borrow().read);
             let is_talking = !client.pipe.borrow().arrived.is_empty();
             let waiting = self.connections.fanout.prefix_cost(client.id);
             self.seen.paused += u64::from(is_talking && waiting > 256 * 1024);
@@ -78,7 +79,16 @@ impl World {
                 continue;
             };
             let read = client.pipe.borrow().read;
+            let session = self.connections.session(client.id);
+            if client.peer.phase == Phase::Hello
+                && session.is_some_and(|session| session.is_refused_for_room(self.now, &self.rules.session))
+            {
+                client.refuse_for_room(&self.rules, self.now)?;
+                self.seen.no_buffer += 1;
+            }
             while let Some(said) = client.said.pop_front_if(|said| said.at <= read) {
+                client.heard = said.at;
+                client.is_between_fragments = said.is_between_fragments;
                 client.peer.on_message(said.message, self.epoch, self.now);
             }
             if client.peer.phase == Phase::Elsewhere {

@@ -15,7 +15,7 @@ use super::peer::{Peer, Phase};
 use super::reader::Reader;
 use super::socket::{Pipe, VirtualSocket};
 use super::speech::{Hello, Said, Say, Speech};
-use super::{Checked, Rules, Seen, ensure};
+use super::{Checked, ROOMY_BUFFER_BYTES, Rules, Seen, ensure};
 use crate::fanout::Fanout;
 use crate::reactor::connections::Connections;
 use crate::reactor::counters::Counters;
@@ -57,6 +57,12 @@ pub(super) struct Client {
     held: Vec<u8>,
     /// What the worker has not read to the end.
     pub(super) said: VecDeque<Said>,
+    /// Bytes of what the worker has read to the end of a message.
+    pub(super) heard: u64,
+    /// The last of those stood between two fragments of another.
+    pub(super) is_between_fragments: bool,
+    /// It had said something in part before the worker's last reads.
+    pub(super) was_in_part: bool,
     /// The worker has read its end of stream, and it is to be given what it is owed.
     pub(super) is_at_end: bool,
     pub(super) is_shut: bool,
@@ -91,7 +97,7 @@ impl World {
     pub(super) fn new(rules: &Rules) -> World {
         let (to_market, from_worker) = bounded(MAILBOX);
         let counters = Arc::new(Counters::of_workers(1));
-        let connections = Connections::new(
+        let mut connections = Connections::new(
             CONNECTIONS_MAX,
             Fanout::new(rules.fanout),
             Topics::new(0, to_market),
@@ -99,6 +105,7 @@ impl World {
             counters.clone(),
             0,
         );
+        connections.bound_buffers(rules.buffer_bytes_max);
         World {
             rules: *rules,
             connections,
@@ -166,12 +173,15 @@ impl World {
             id,
             pipe,
             reader: Reader::new(),
-            peer: Peer::new(&self.rules, turned_away, self.now),
+            peer: Peer::new(&self.rules, id, turned_away, self.now),
             asked: None,
             is_subscriber: matches!(hello, Hello::Upgrade { .. }),
             speech: Speech::default(),
             held: Vec::new(),
             said: VecDeque::new(),
+            heard: 0,
+            is_between_fragments: false,
+            was_in_part: false,
             is_at_end: false,
             is_shut: false,
             is_to_go: false,
@@ -288,6 +298,11 @@ impl World {
         let excess = std::mem::take(&mut client.peer.owed.excess);
         let cause = session.end_cause();
         let is_over = session.is_closing() && cause == Some(EndCause::TooFarBehind) && excess.may;
+        if cause == Some(EndCause::Overload) && session.is_closing() && !client.peer.is_closing() {
+            drop(pipe);
+            client.refuse_for_room(&self.rules, self.now)?;
+            self.seen.no_buffer += 1;
+        }
         match client.peer.phase {
             Phase::Closing(expected) if cause == Some(expected) && !excess.must => {
                 ensure!(session.is_closing(), "not closed for {expected:?}");
@@ -346,8 +361,23 @@ impl World {
         Ok(())
     }
 
+    /// What arrived in part is lent to those who have said something in part, and to nobody else.
+    fn check_buffers(&mut self) -> Checked {
+        let lent = self.connections.bytes_lent();
+        ensure!(lent <= self.rules.buffer_bytes_max, "{lent} bytes are lent");
+        let speaking = self.live().filter(|client| {
+            let read = client.pipe.borrow().read;
+            !client.peer.is_closing() && client.is_in_part(read)
+        });
+        let speaking = speaking.count();
+        self.seen.in_part += speaking as u64;
+        ensure!(speaking > 0 || lent == 0, "{lent} bytes are lent to nobody");
+        Ok(())
+    }
+
     /// Holds what the worker counts against the sums of the models.
     pub(super) fn check_counts(&mut self) -> Checked {
+        self.check_buffers()?;
         self.connections.publish_counts();
         let totals = self.counters.totals();
         let (mut live, mut subscribers, mut blocked) = (0, 0, 0);
@@ -401,6 +431,22 @@ impl Client {
         arriving.extend_from_slice(bytes);
         self.held = arriving.split_off(arriving.len().saturating_sub(hold));
         self.pipe.borrow_mut().arrive(&arriving);
+    }
+
+    /// Whether the worker has read more of it than whole messages, where it has read so many bytes.
+    pub(super) fn is_in_part(&self, read: u64) -> bool {
+        read > self.heard || self.is_between_fragments
+    }
+
+    /// The worker has refused it memory for what it has said in part.
+    pub(super) fn refuse_for_room(&mut self, rules: &Rules, now: u32) -> Checked {
+        let is_in_part = self.was_in_part || self.is_in_part(self.pipe.borrow().read);
+        ensure!(
+            is_in_part && rules.buffer_bytes_max < ROOMY_BUFFER_BYTES,
+            "refused memory that it needs not or that there is"
+        );
+        self.peer.on_no_buffer(now);
+        Ok(())
     }
 
     /// What the market thread was asked for is what the model waits for.

@@ -57,7 +57,7 @@ fn a_life_ends_in_good_order_whatever_else_goes_on() {
         &mut notes.under(&SHORT, 7),
     );
     notes.sent.clear();
-    for due in [207, 407] {
+    for due in [200, 400] {
         assert_eq!(session.deadline(&SHORT), due);
         assert_eq!(session.on_timer(&mut notes.under(&SHORT, due)), Next::Continue);
         session.on_bytes(&frame(Opcode::Pong, b""), &mut notes.under(&SHORT, due));
@@ -173,7 +173,7 @@ fn one_that_is_turned_away_is_told_behind_its_request_or_in_the_end_without_it()
         );
         assert!(text.ends_with(&format!("\r\n\r\n{body}\n")), "{text}");
     };
-    let too_many = TurnedAway::TooMany { retry_after_s: 42 };
+    let too_many = TurnedAway::for_ticks(42 * 10);
     let (mut session, mut notes) = (Session::turned_away(5, too_many, &LIMITS), Notes::default());
     let asked = request("/ws/btcusdt@trade");
     let (last, before) = asked.as_bytes().split_last().unwrap();

@@ -30,7 +30,7 @@ use crate::session::SessionLimits;
 use steps::{Case, case};
 use world::World;
 
-use super::Rules;
+use super::{ROOMY_BUFFER_BYTES, Rules};
 
 /// Seeds of each profile, unless told otherwise.
 const SEEDS: u64 = 1500;
@@ -130,7 +130,7 @@ fn under_small_limits_every_book_is_right_or_closed_with_a_reason() {
     let seen = run(&Rules {
         session: SessionLimits {
             handshake_ticks: 1 << 20,
-            ping_ticks: 1 << 20,
+            pong_ticks: 1 << 20,
             messages_per_second: 0,
             streams_max: 64,
             lag_ticks: 30,
@@ -144,6 +144,7 @@ fn under_small_limits_every_book_is_right_or_closed_with_a_reason() {
             prefix_bytes_max: 1 << 20,
             lossless: false,
         },
+        buffer_bytes_max: ROOMY_BUFFER_BYTES,
     });
     assert_came(&always(&seen));
     assert_came(&[
@@ -168,6 +169,7 @@ fn under_roomy_limits_every_book_is_right_and_nobody_is_closed_for_lagging() {
             prefix_bytes_max: 1 << 30,
             lossless: false,
         },
+        buffer_bytes_max: ROOMY_BUFFER_BYTES,
     });
     assert_came(&always(&seen));
     let slow = (
