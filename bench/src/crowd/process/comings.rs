@@ -56,10 +56,10 @@ impl CrowdProcess {
             _ => asked_ns,
         };
         let is_keeper = self.order.keeps_book(place);
+        let with_snapshot = is_keeper || self.order.is_quiet;
         let position = before
             .and_then(|watch| watch.position())
-            .filter(|_| !is_new && !is_keeper);
-        let with_snapshot = is_keeper || self.order.is_quiet;
+            .filter(|_| !is_new && !with_snapshot);
         let (query, start) = match position {
             Some((last_id, epoch)) => {
                 let symbol = name.split('@').next().unwrap_or(&name);
