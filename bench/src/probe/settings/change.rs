@@ -282,12 +282,12 @@ mod tests {
     #[test]
     fn what_the_kernel_makes_something_else_of_is_an_error() {
         let sys = Sys::new("clamped", &[(Setting::PidMax, "7\n")]);
-        // This one takes 0 and becomes its default.
-        sys.stand_in(Setting::PidMax, "/proc/self/timerslack_ns");
-        let change = Change::of(sys.path(), Setting::PidMax, &[0]).unwrap();
+        // This one takes 33 and is 21 then, in hexadecimal.
+        sys.stand_in(Setting::PidMax, "/proc/self/coredump_filter");
+        let change = Change::of(sys.path(), Setting::PidMax, &[33]).unwrap();
         let error = change.apply(sys.path()).unwrap_err().to_string();
         assert!(
-            error.starts_with("kernel.pid_max was set to 0 and is "),
+            error.starts_with("kernel.pid_max was set to 33 and is 00000021: "),
             "{error}"
         );
         // And this one may not even be root's to write.

@@ -59,7 +59,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// Nothing can be written down, so nothing may be changed.
-    #[error("what is to be undone cannot be written down in {}: {error}", path.display())]
+    #[error("what is to be undone cannot be written down in {}: {error}{}", path.display(), only_root(error))]
     Unwritable {
         /// The file.
         path: PathBuf,
@@ -82,6 +82,13 @@ pub enum JournalError {
     /// A setting cannot be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+fn only_root(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => " (only root may raise settings)",
+        _ => "",
+    }
 }
 
 /// The kernel whose settings are changed. Since its start, and in its network namespace, what is written down holds.
