@@ -3,6 +3,8 @@
 mod comings;
 mod report;
 
+pub use comings::RETURNING_MAX;
+
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitCode;

@@ -138,11 +138,15 @@ impl SceneOptions {
         fleet_processes: u32,
         queued_bytes: u64,
     ) -> Result<(), RunError> {
+        let need = self.host_need(connections, fleet_processes, queued_bytes);
+        host::check(&need).map_err(RunError::Host)
+    }
+
+    /// What so many connections take of the host. Each may have so many bytes under way.
+    pub fn host_need(&self, connections: u32, fleet_processes: u32, queued_bytes: u64) -> HostNeed {
         let workers = self.workers(connections);
-        let share = u64::from(connections.div_ceil(workers));
-        // The kernel spreads them by their addresses, so one worker has some more than another.
-        let share_max = if workers == 1 { share } else { share + share / 10 };
-        let need = HostNeed {
+        let share_max = host::descriptors_of_fullest_worker(connections.into(), workers.into());
+        HostNeed {
             server: "a worker of the engine".into(),
             connections: connections.into(),
             server_processes: 1,
@@ -151,8 +155,7 @@ impl SceneOptions {
             fleet_descriptors: u64::from(connections.min(CONNECTIONS_PER_PROCESS_MAX)) + OTHER_DESCRIPTORS,
             source_addresses: connections.div_ceil(CONNECTIONS_PER_SOURCE).into(),
             user_bytes_per_connection: USER_BYTES_PER_CONNECTION + queued_bytes,
-        };
-        host::check(&need).map_err(RunError::Host)
+        }
     }
 
     /// How many connections keep whole books.

@@ -2,8 +2,7 @@
 //!
 //! - [`process`]: a process's CPU time and memory; [`sends`]: its calls that send;
 //! - [`machine`]: every core's time, TCP's counts and the kernel's memory;
-//! - [`queues`]: what lies in the queues of a server's connections; [`slabs`]: the kernel's objects that they are made of; [`drops`]:
-//!   which of its network limits were met;
+//! - [`queues`]: what lies in the queues of a server's connections; [`slabs`]: the kernel's objects that they are made of;
 //! - [`host`]: what the host allows, looked at before a start; [`host_facts`]: the settings that say so;
 //!   [`assessment`]: the same for very many connections, with the kernel's settings; [`settings`]: raising those, and back;
 //!   [`ready`]: all of this before a run;
@@ -11,7 +10,6 @@
 //! - [`launch`]: a program that is to be measured, on its core and never outliving the bench; [`stats`]: what it says of itself.
 
 pub mod assessment;
-pub mod drops;
 pub mod host;
 mod host_counts;
 pub mod host_facts;

@@ -5,11 +5,16 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::crowd::order::Role;
+use crate::crowd::process::RETURNING_MAX;
 use crate::crowd::returns::Backoff;
 use crate::crowd::scene::{CONNECTIONS_PER_WORKER_MAX, SceneOptions, cadences};
 use crate::fleet::opening::OPENING_TIME_MAX;
 use crate::fleet::order::CONNECTIONS_PER_PROCESS_MAX;
-use crate::run::RunError;
+use crate::probe::ready::make_ready;
+use crate::probe::settings::journal::Places;
+use crate::probe::settings::raise::KernelNeed;
+use crate::probe::settings::raised::{RaisedSettings, on_standard_error};
+use crate::run::{Own, RunError};
 
 /// Connections at most: those of 64 workers.
 const CONNECTIONS_MAX: u32 = 64 * CONNECTIONS_PER_WORKER_MAX;
@@ -22,6 +27,9 @@ const BOOKS: u32 = 64;
 
 /// Bytes that may be queued for a connection with a market that moves: an event or two.
 const QUEUED_BYTES: u64 = 2_000;
+
+/// The backlog that the engine asks of the kernel for its listeners.
+const ENGINE_BACKLOG: u64 = 16_384;
 
 /// The longest that a process of the load sleeps, us.
 const PAUSE_US_MAX: u32 = 20_000;
@@ -129,6 +137,11 @@ pub struct ScaleOptions {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
 
+    /// Raise the kernel's settings that are too low for the run. Each is said, with why, and set back at the end, however the
+    /// run ends; root may do that. Without this it is only said what would have to be raised.
+    #[arg(long)]
+    pub apply_settings: bool,
+
     /// The engine, its cores and the subscriptions.
     #[command(flatten)]
     pub scene: SceneOptions,
@@ -223,12 +236,25 @@ impl ScaleOptions {
         u32::try_from(lifetime_s).unwrap_or(u32::MAX)
     }
 
-    /// Says what does not go together, and what the host does not allow.
-    pub fn check(&self) -> Result<(), RunError> {
+    /// Says what does not go together and what the host does not allow, and raises the kernel's settings where that is asked
+    /// for: they are set back when what this gives is dropped.
+    pub fn make_ready(&self, own: &Own) -> Result<RaisedSettings, RunError> {
         self.check_options().map_err(RunError::Usage)?;
         let queued_bytes = if self.is_quiet() { 0 } else { QUEUED_BYTES };
-        self.scene
-            .check_host(self.connections(), self.processes(), queued_bytes)
+        let (connections, processes) = (self.connections(), self.processes());
+        let is_closed_at_once = self.case == Case::Reconnect;
+        let workers = self.scene.workers(connections);
+        let kernel = KernelNeed {
+            workers: workers.into(),
+            queued_bytes_per_connection: queued_bytes,
+            connects_at_once: u64::from((processes * RETURNING_MAX).div_ceil(workers)),
+            listen_backlog: ENGINE_BACKLOG,
+            closed_while_owed: if is_closed_at_once { connections.into() } else { 0 },
+        };
+        let need = self.scene.host_need(connections, processes, 0);
+        let places = Places::default();
+        let tell = on_standard_error;
+        make_ready(&own.program, &places, &need, &kernel, self.apply_settings, tell).map_err(RunError::Host)
     }
 
     fn check_options(&self) -> Result<(), String> {

@@ -12,8 +12,8 @@ use crate::crowd::look::{Between, Look};
 use crate::crowd::order::{self, CrowdOrder, Role};
 use crate::crowd::scene::{Engine, Market};
 use crate::fleet::opening::OPENING_TIME_MAX;
-use crate::probe::drops::Drops;
 use crate::probe::machine::MachineSample;
+use crate::probe::trouble::HostWatch;
 use crate::run::progress::Progress;
 use crate::run::{Own, RunError};
 use crate::storm::trial::wait;
@@ -52,6 +52,8 @@ pub struct Stage {
     pub others: Crowd,
     /// How opening went.
     pub ramp: Ramp,
+    /// Which limits of the host are met.
+    pub host: HostWatch,
     /// The file of a market that stands still.
     _quiet: Option<QuietMarket>,
 }
@@ -71,8 +73,6 @@ pub struct Ramp {
     pub alone: CrowdTotals,
     /// What stopped it, for people.
     pub stopped: Option<String>,
-    /// Which limits of the kernel's were met meanwhile.
-    pub drops: Vec<String>,
 }
 
 impl Stage {
@@ -123,6 +123,7 @@ impl Stage {
             engine,
             market,
             ramp: Ramp::default(),
+            host: HostWatch::begin()?,
             _quiet: quiet,
         };
         stage.look("without connections")?;
@@ -159,10 +160,8 @@ impl Stage {
         template: &CrowdOrder,
         progress: &Progress,
     ) -> Result<(), RunError> {
-        let met = Drops::take()?;
         let opened = self.open_parts(own, options, template, progress);
         let by_then = self.come();
-        self.ramp.drops = Drops::take()?.since(&met);
         match opened {
             Ok(()) => {}
             // One whose process ended is not open any more, but was: that is how far it went.
@@ -192,7 +191,7 @@ impl Stage {
         let (with_books, other_books) = options.books();
         let (connections, tenth) = (options.connections(), options.tenth());
         progress.count(SERVER, "opening", connections.into());
-        await_open(&mut self.first, 0, progress)?;
+        await_open(&mut self.first, 0, &mut self.host, progress)?;
         let floor_ns = self.watch_alone(options, progress)?;
         let part = |first: u32, end: u32, books: u32| {
             let part = CrowdOrder {
@@ -210,7 +209,7 @@ impl Stage {
         let tenth_orders = part(with_books, tenth, tenth_books);
         progress.count(SERVER, "opening", connections.into());
         self.others = Crowd::start(&own.program, &tenth_orders)?;
-        await_open(&mut self.others, with_books, progress)?;
+        await_open(&mut self.others, with_books, &mut self.host, progress)?;
         std::thread::sleep(TENTH_SETTLE);
         self.ramp.open = self.come();
         self.look("a tenth open").map_err(Stop::Run)?;
@@ -221,7 +220,7 @@ impl Stage {
         }
         let before = Look::at(self.engine.id()).map_err(RunError::from)?;
         let mut most = Crowd::start(&own.program, &part(tenth, connections, other_books - tenth_books))?;
-        let went = await_open(&mut most, tenth, progress);
+        let went = await_open(&mut most, tenth, &mut self.host, progress);
         self.others.take_in(most);
         let after = Look::at(self.engine.id()).map_err(RunError::from)?;
         let cores = (options.scene.server_core, options.scene.fleet_core);
@@ -267,13 +266,19 @@ impl From<RunError> for Stop {
 }
 
 /// Waits until all of a crowd are open, while others are already, or until something stops it.
-fn await_open(crowd: &mut Crowd, others: u32, progress: &Progress) -> Result<Went, Stop> {
+fn await_open(
+    crowd: &mut Crowd,
+    others: u32,
+    host: &mut HostWatch,
+    progress: &Progress,
+) -> Result<Went, Stop> {
     let until = Instant::now() + OPEN_PATIENCE;
     loop {
         let went = crowd.wait(STEP, &mut |open| progress.at((others + open).into()))?;
         if went.is_whole {
             return Ok(went);
         }
+        host.look().map_err(RunError::from)?;
         let memory = MachineSample::take().map_err(RunError::from)?.memory;
         if memory.available_bytes < RESERVE_BYTES {
             return Err(Stop::Limit(format!(
@@ -298,7 +303,13 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_where_nobody_is_to_come() {
         let progress = Progress::new(1);
-        let went = await_open(&mut Crowd::default(), 5, &progress).unwrap();
+        let went = await_open(
+            &mut Crowd::default(),
+            5,
+            &mut HostWatch::begin().unwrap(),
+            &progress,
+        )
+        .unwrap();
         assert_eq!((went.is_whole, went.count, went.seconds), (true, 0, 0.0));
         assert_eq!(
             Crowd::default().report().unwrap().report,

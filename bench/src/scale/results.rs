@@ -70,10 +70,6 @@ pub fn add_ramp(findings: &mut Findings, options: &ScaleOptions, ramp: &Ramp) {
             grouped(options.connections().into(), 0)
         ));
     }
-    let met = ramp.drops.iter();
-    findings
-        .notes
-        .extend(met.map(|met| format!("while connections were opened, {met}")));
 }
 
 /// Memory at a moment.

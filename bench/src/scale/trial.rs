@@ -34,11 +34,16 @@ const REST_SYMBOLS: usize = 10;
 
 /// Runs a case and gives its figures.
 pub fn run(own: &Own, options: &ScaleOptions) -> Result<Findings, RunError> {
-    options.check()?;
+    let raised = options.make_ready(own)?;
     let progress = Progress::new(1);
     let found = case(own, options, &progress);
     progress.end();
-    found
+    let set_back = raised.undo();
+    let mut findings = found?;
+    if let Err(error) = set_back {
+        findings.faults.push(error.to_string());
+    }
+    Ok(findings)
 }
 
 fn case(own: &Own, options: &ScaleOptions, progress: &Progress) -> Result<Findings, RunError> {
@@ -96,8 +101,14 @@ fn build(
     Ok(Some(stage))
 }
 
-/// Ends the engine and the load.
-fn end(stage: Stage, findings: &mut Findings, progress: &Progress) {
+/// Ends the engine and the load, and tells which limits of the host were met.
+fn end(mut stage: Stage, findings: &mut Findings, progress: &Progress) {
+    match stage.host.troubles() {
+        Ok(troubles) => findings
+            .notes
+            .extend(troubles.iter().map(|trouble| format!("on this host, {trouble}"))),
+        Err(error) => findings.notes.push(error.to_string()),
+    }
     progress.say(SERVER, "ending");
     let is_alive = ProcessSample::of(stage.engine.id()).is_ok();
     stage.others.end();
@@ -246,6 +257,7 @@ fn turn_over(
     course.push(0.0, anonymous_bytes(engine)?);
     loop {
         went = stage.others.wait(STEP, &mut |_| {})?;
+        stage.host.look()?;
         let at = if time.is_zero() {
             went.count.into()
         } else {

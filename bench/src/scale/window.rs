@@ -10,7 +10,7 @@ use crate::probe::process::ProcessSample;
 use crate::probe::stats::StatsSample;
 use crate::run::RunError;
 use crate::run::progress::Progress;
-use crate::storm::trial::wait;
+use crate::storm::trial::wait_and_look;
 
 /// What was seen in a window.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,13 @@ pub fn watch(
     progress: &Progress,
 ) -> Result<Seen, RunError> {
     let begun = Window::begin(stage)?;
-    wait(time, what, progress);
+    let mut looked = Ok(());
+    wait_and_look(time, what, progress, &mut || {
+        if looked.is_ok() {
+            looked = stage.host.look();
+        }
+    });
+    looked?;
     begun.end(stage, cores)
 }
 

@@ -118,9 +118,15 @@ pub(crate) fn open(crowd: &mut Crowd, what: &str, wanted: u32, progress: &Progre
 
 /// Waits for a time and shows how far it is.
 pub(crate) fn wait(time: Duration, what: &str, progress: &Progress) {
+    wait_and_look(time, what, progress, &mut || {});
+}
+
+/// The same, with a look at something now and then.
+pub(crate) fn wait_and_look(time: Duration, what: &str, progress: &Progress, look: &mut dyn FnMut()) {
     progress.count(SERVER, what, time.as_millis() as u64);
     let begun = Instant::now();
     while begun.elapsed() < time {
+        look();
         sleep(STEP.min(time.saturating_sub(begun.elapsed())));
         progress.at(begun.elapsed().as_millis() as u64);
     }

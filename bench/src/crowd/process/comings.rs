@@ -19,7 +19,7 @@ const HANDSHAKES_MAX: u32 = 1024;
 
 /// Handshakes of those who come back that are under way at most, so that fifty processes stay within the backlogs of as many
 /// workers: who waits for its place here waits for the server, and that counts.
-const RETURNING_MAX: u32 = 256;
+pub const RETURNING_MAX: u32 = 256;
 
 impl CrowdProcess {
     /// Begins the connection at a place as the role has it at first.
