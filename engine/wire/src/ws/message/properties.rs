@@ -155,6 +155,30 @@ proptest! {
         prop_assert_eq!(events, expected);
     }
 
+    /// Behind any byte another reader may go on, in memory that was used before, and the first begin anew.
+    #[test]
+    fn another_reader_can_take_over(
+        role in role(),
+        all in prop::collection::vec(sent(), 1..4),
+        piece_len in 1..40_usize,
+    ) {
+        let (bytes, expected) = encode(role, &all);
+        let used = || MessageReader::with_buffer(role, 0, b"what another peer said".to_vec());
+        let mut readers = [MessageReader::new(role, BYTES_MAX), used()];
+        let mut events = Vec::new();
+        for piece in bytes.chunks(piece_len) {
+            let [reader, other] = &mut readers;
+            prop_assert_eq!(read(reader, piece, &mut events), Ok(()));
+            other.take_over(reader);
+            prop_assert_eq!(other.held_len(), reader.held_len());
+            reader.reset(0);
+            prop_assert!(reader.is_idle() && reader.held_len() == 0);
+            readers.swap(0, 1);
+        }
+        prop_assert!(readers[0].is_idle());
+        prop_assert_eq!(events, expected);
+    }
+
     /// Whole, byte by byte, or in pieces: valid streams with some bytes spoilt give the same events and the same fault.
     #[test]
     fn cuts_make_no_difference(
