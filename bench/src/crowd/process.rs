@@ -3,7 +3,7 @@
 mod comings;
 mod report;
 
-pub use comings::RETURNING_MAX;
+pub use comings::UNDER_WAY_MAX;
 
 use std::collections::VecDeque;
 use std::io;
@@ -104,7 +104,11 @@ impl CrowdProcess {
             tools,
             unread: VecDeque::new(),
             is_unread: vec![false; order.connections as usize],
-            opening: Some(Opening::new(order.connections, now_ns).paced(order.connects_per_s)),
+            opening: Some(
+                Opening::new(order.connections, now_ns)
+                    .paced(order.connects_per_s)
+                    .with_at_once(UNDER_WAY_MAX),
+            ),
             storm: None,
             churn: None,
             returns: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::OpenFault;
 
-/// Handshakes under way at most. Fifty processes together stay within the backlog that a server's kernel keeps for it
+/// Handshakes under way at most, unless told otherwise. Fifty processes together stay within the backlog that a server's kernel keeps for it
 /// (4,096 by default): past that it drops connections, and each costs a second or more.
 pub const HANDSHAKES_MAX: usize = 64;
 
@@ -27,9 +27,11 @@ pub struct Opening {
     connections: u32,
     /// Connects a second; 0 for as many as go.
     per_s: u32,
+    /// Handshakes under way at most.
+    at_once: usize,
     /// The next one to begin.
     next: u32,
-    /// Those begun, in order, with when; done ones leave when they get to the front. At most HANDSHAKES_MAX are not done.
+    /// Those begun, in order, with when; done ones leave when they get to the front. At most `at_once` are not done.
     begun: VecDeque<(u32, u64)>,
     /// Handshakes under way.
     in_flight: usize,
@@ -67,6 +69,7 @@ impl Opening {
         Opening {
             connections,
             per_s: 0,
+            at_once: HANDSHAKES_MAX,
             next: 0,
             begun: VecDeque::new(),
             in_flight: 0,
@@ -76,6 +79,14 @@ impl Opening {
             begun_ns: now_ns,
             done_ns: now_ns,
             failed_ns: None,
+        }
+    }
+
+    /// The same with so many handshakes under way at most.
+    pub fn with_at_once(self, at_once: u32) -> Opening {
+        Opening {
+            at_once: at_once as usize,
+            ..self
         }
     }
 
@@ -124,7 +135,7 @@ impl Opening {
         let is_due = self.per_s == 0
             || passed(self.begun_ns).as_nanos() * u128::from(self.per_s) / 1_000_000_000
                 >= u128::from(self.next);
-        if self.next < self.connections && self.in_flight < HANDSHAKES_MAX && is_due {
+        if self.next < self.connections && self.in_flight < self.at_once && is_due {
             let place = self.next;
             self.next += 1;
             return Next::Begin(place);

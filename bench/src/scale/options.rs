@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::crowd::order::Role;
-use crate::crowd::process::RETURNING_MAX;
+use crate::crowd::process::UNDER_WAY_MAX;
 use crate::crowd::returns::Backoff;
 use crate::crowd::scene::{CONNECTIONS_PER_WORKER_MAX, SceneOptions, cadences};
 use crate::fleet::opening::OPENING_TIME_MAX;
@@ -247,7 +247,7 @@ impl ScaleOptions {
         let kernel = KernelNeed {
             workers: workers.into(),
             queued_bytes_per_connection: queued_bytes,
-            connects_at_once: u64::from((processes * RETURNING_MAX).div_ceil(workers)),
+            connects_at_once: u64::from((processes * UNDER_WAY_MAX).div_ceil(workers)),
             listen_backlog: ENGINE_BACKLOG,
             closed_while_owed: if is_closed_at_once { connections.into() } else { 0 },
         };

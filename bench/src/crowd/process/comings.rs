@@ -17,9 +17,9 @@ use crate::fleet::watch::{Start, Watch};
 /// Handshakes of a storm that are under way at most: two processes stay within a backlog of 4,096.
 const HANDSHAKES_MAX: u32 = 1024;
 
-/// Handshakes of those who come back that are under way at most, so that fifty processes stay within the backlogs of as many
+/// Handshakes of those who come, or come back, that are under way at most, so that fifty processes stay within the backlogs of as many
 /// workers: who waits for its place here waits for the server, and that counts.
-pub const RETURNING_MAX: u32 = 256;
+pub const UNDER_WAY_MAX: u32 = 256;
 
 impl CrowdProcess {
     /// Begins the connection at a place as the role has it at first.
@@ -123,7 +123,7 @@ impl CrowdProcess {
         self.went_ns = now_ns;
         let over_ns = self.order.over_us * 1000;
         let connections = self.order.connections;
-        let returns = |backoff| Returns::new(connections, backoff, RETURNING_MAX, self.order.first.into());
+        let returns = |backoff| Returns::new(connections, backoff, UNDER_WAY_MAX, self.order.first.into());
         match self.order.role {
             Role::Stay => {}
             Role::Leave => self.leave_all(),

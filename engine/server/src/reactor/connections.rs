@@ -262,9 +262,14 @@ impl<S: Socket> Connections<S> {
         self.catching_up.note(self.now, self.fanout.has_work());
     }
 
-    /// Whether it has so much to do that it takes no more for now.
+    /// Whether it has so much to do that it should be told less for now.
     pub(super) fn is_catching_up(&self) -> bool {
         self.catching_up.is_on()
+    }
+
+    /// Whether it has so little to do still that it takes more.
+    pub(super) fn is_keeping_up(&self) -> bool {
+        self.catching_up.takes_messages(self.now)
     }
 
     /// Does what the fan-out's events ask for.

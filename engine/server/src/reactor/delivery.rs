@@ -30,7 +30,7 @@ impl<S: Socket> Connections<S> {
     pub(super) fn takes_messages(&mut self) -> bool {
         // While a round is under way: what comes next is for those that are left. Over the retention, or with no pause for a
         // while: frames wait for members that were not visited yet; the sender waits or merges.
-        !self.is_sweeping() && !self.is_catching_up() && !self.fanout.is_over_retention()
+        !self.is_sweeping() && self.is_keeping_up() && !self.fanout.is_over_retention()
     }
 
     /// Does what the market thread says, unless it is the worker's own to do.
