@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::Origin;
 use super::prefix::Piece;
 
-/// Entries of memory that are kept of logs that hold nothing, for those that come to hold something: those of 4,096 logs of
-/// four frames each, or fewer of more; 2 MiB. Past it memory goes back to the allocator.
-const SPARE_ENTRIES_MAX: usize = 32_768;
+/// Entries of memory that are kept of logs that hold nothing, for those that come to hold something: of 8,192 logs of 16
+/// frames each, as in groups of one with ten streams, or more of fewer; 8 MiB. Past it memory goes back to the allocator.
+const SPARE_ENTRIES_MAX: usize = 131_072;
 
 /// Entries that the memory of a log may have to be kept: those of a shared group that is flushed in time.
 const SPARE_ROW_MAX: usize = 128;

@@ -19,10 +19,11 @@ mod roster;
 mod tests;
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::mem::chunks::Chunks;
@@ -203,7 +204,7 @@ impl Fanout {
             topics: Slab::new(TOPICS_MAX),
             groups: Slab::new(GROUPS_MAX),
             group_by_topics: HashTable::new(),
-            hash: RandomState::new(),
+            hash: RandomState::default(),
             members: Chunks::default(),
             ready: VecDeque::new(),
             over_retention: Vec::new(),

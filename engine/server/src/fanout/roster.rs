@@ -73,7 +73,8 @@ impl Roster {
 
     /// How many are unfinished.
     pub(super) fn unfinished(&self) -> usize {
-        self.list(List::Unfinished).len()
+        let others = self.others.as_ref();
+        others.map_or(0, |others| others.unfinished.len())
     }
 
     /// Whether somebody is pending.
@@ -146,8 +147,10 @@ impl Roster {
         if let Some(&moved) = self.list(list).get(place) {
             members[moved].place = place as u32;
         }
-        self.others
-            .take_if(|others| others.blocked.is_empty() && others.unfinished.is_empty());
+        if list != List::Open {
+            self.others
+                .take_if(|others| others.blocked.is_empty() && others.unfinished.is_empty());
+        }
     }
 
     /// Makes a member pending, whichever list it stands in.

@@ -17,7 +17,7 @@
 //! | itself in the table by topics, 5 | 6 to 12 | a table between 7/16 and 7/8 full |
 //! | its place in the queue of those with work | 4 to 8 | a queue that doubles when it is full |
 //!
-//! What may come on top does not depend on how many are idle: memory that is kept for reuse. For each worker at most 2 MiB of
+//! What may come on top does not depend on how many are idle: memory that is kept for reuse. For each worker at most 8 MiB of
 //! logs, 0.6 MiB of prefixes, 0.3 MiB of buffers for what arrives in part, and what is read from one connection at a time.
 
 use super::attempts;

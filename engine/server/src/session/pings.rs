@@ -9,11 +9,13 @@ use depthcast_wire::ws::CloseCode;
 use super::conversation::PING;
 use super::{EndCause, Host, MaybeTick, Next, Session, Turn, seconds};
 
-/// The first moment after `now` of the connection with this key: within a period.
+/// The first moment after `now` of the connection with this key: within a period. The first keys have the last moments, so that
+/// an engine that was just started pings nobody at once.
 pub(super) fn next_ping(now: u32, key: u32, ping_ticks: u32) -> u32 {
     let period = ping_ticks.max(1);
-    let phase = (key % period + period - now % period) % period;
-    now + if phase == 0 { period } else { phase }
+    let moment = period - 1 - key % period;
+    let ahead = (moment + period - now % period) % period;
+    now + if ahead == 0 { period } else { ahead }
 }
 
 impl Session {

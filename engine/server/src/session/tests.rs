@@ -24,7 +24,7 @@ const LIMITS: SessionLimits = SessionLimits {
 };
 
 /// Its pings are due at whole periods.
-const KEY: u32 = 0;
+const KEY: u32 = LIMITS.ping_ticks - 1;
 
 const GOODBYE: Goodbye = Goodbye {
     code: 1001,

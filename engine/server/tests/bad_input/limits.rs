@@ -118,16 +118,12 @@ fn answers_to_the_engines_own_pings_are_never_too_many() {
     let engine = start(settings);
     let mut client = Raw::open(engine.address(), "/ws");
     for _ in 0..15 {
-        let ping = client.frame().expect("a ping");
+        let ping = client.any_frame().expect("a ping");
         assert_eq!(ping.opcode, PING, "{ping:?}");
         client.send(&frame(PONG, &ping.payload));
     }
     client.send(&frame(TEXT, LIST));
-    let mut answer = client.frame().expect("an answer");
-    while answer.opcode == PING {
-        answer = client.frame().expect("an answer");
-    }
-    assert_eq!(answer.text(), NOTHING);
+    assert_eq!(client.frame().expect("an answer").text(), NOTHING);
 }
 
 #[test]

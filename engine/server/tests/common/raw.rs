@@ -233,8 +233,19 @@ impl Raw {
         !matches!(looked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// The next frame; None at the end of the stream. A reset panics.
+    /// The next frame, but for the engine's pings, which may come at any moment; None at the end of the stream. A reset panics.
     pub fn frame(&mut self) -> Option<ServerFrame> {
+        loop {
+            let frame = self.any_frame()?;
+            if frame.opcode != opcode::PING {
+                return Some(frame);
+            }
+            assert!(frame.payload.is_empty(), "the engine's pings say nothing");
+        }
+    }
+
+    /// The next frame, also where that is a ping.
+    pub fn any_frame(&mut self) -> Option<ServerFrame> {
         let Some(first) = self.bytes(2) else {
             assert_eq!(self.received.len(), self.taken, "the stream ends inside a frame");
             return None;

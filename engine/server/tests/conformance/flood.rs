@@ -130,7 +130,16 @@ fn a_flood_is_neither_read_on_nor_forgotten() {
     let path = scratch.write("one_trade", capture.as_str());
     for payload in [&b""[..], b"12345678", &[b'x'; 125]] {
         let feed = format!("capture:{}", path.display());
-        let program = Program::serve(&["--echo", "--workers", "2", "--feed", &feed]);
+        // The engine's own pings would stand between the pongs.
+        let program = Program::serve(&[
+            "--echo",
+            "--workers",
+            "2",
+            "--ping-ms",
+            "3600000",
+            "--feed",
+            &feed,
+        ]);
         let address = program.address();
         let resident_before = program.resident_bytes();
         let mut floods: Vec<Flood> = (0..FLOODS).map(|_| Flood::open(address, payload)).collect();
