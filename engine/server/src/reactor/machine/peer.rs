@@ -122,7 +122,7 @@ impl Peer {
     fn next_ping(&self, now: u32) -> u32 {
         let period = self.rules.session.ping_ticks;
         (now + 1..=now + period)
-            .find(|tick| (tick + 1 + self.key) % period == 0)
+            .find(|tick| (tick + 1 + self.key).is_multiple_of(period))
             .expect("a period has every place")
     }
 
