@@ -191,9 +191,9 @@ impl<S: Socket> Connections<S> {
         }
     }
 
-    /// Whether some connection has bytes to be read at once.
-    pub(super) fn has_reads(&self) -> bool {
-        !self.to_read.is_empty()
+    /// How many connections have bytes, or their end, to be read at once.
+    pub(super) fn reads_waiting(&self) -> usize {
+        self.to_read.len()
     }
 
     /// Lets up to `turns` connections read, each a bounded piece.

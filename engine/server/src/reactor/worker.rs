@@ -42,6 +42,11 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const EVENTS_MAX: usize = 1024;
 /// Connections accepted before anything else has its turn.
 const ACCEPTS_PER_SLICE: usize = 64;
+/// The same while more than [`READS_WAITING_MAX`] connections wait to be read: when all lose their connections and come back,
+/// the places of those that have gone are free first, and no table grows for it. Who waits to be accepted loses nothing.
+const ACCEPTS_WHILE_MANY_WAIT: usize = 8;
+/// See [`ACCEPTS_WHILE_MANY_WAIT`].
+const READS_WAITING_MAX: usize = 256;
 /// Connections read before anything else has its turn.
 const READS_PER_SLICE: usize = 128;
 /// Messages taken from the mailbox before anything else has its turn.
@@ -233,7 +238,7 @@ impl Worker {
             || (self.inbox_may_have_more && self.connections.takes_messages())
             || self.timers_may_be_due
             || self.connections.is_sweeping()
-            || self.connections.has_reads()
+            || self.connections.reads_waiting() > 0
             || self.connections.fanout.has_work();
         if busy {
             Duration::ZERO
@@ -247,8 +252,8 @@ impl Worker {
         if self.links.end_at_once.load(Ordering::Relaxed) {
             self.stop(true);
         }
-        self.accept_some();
         self.connections.read_some(READS_PER_SLICE);
+        self.accept_some();
         self.pass_on_requests();
         self.connections.topics.flush();
         self.connections.sweep_some(SWEEP_PER_SLICE);
@@ -269,7 +274,12 @@ impl Worker {
         if !self.acceptor.has_more() {
             return;
         }
-        for _ in 0..ACCEPTS_PER_SLICE {
+        let count = if self.connections.reads_waiting() > READS_WAITING_MAX {
+            ACCEPTS_WHILE_MANY_WAIT
+        } else {
+            ACCEPTS_PER_SLICE
+        };
+        for _ in 0..count {
             let load = self.load();
             match self.acceptor.next(self.now, load, self.connections.counts()) {
                 Some(Arrival::Admitted(socket, peer)) => {

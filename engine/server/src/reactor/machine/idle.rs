@@ -112,7 +112,7 @@ impl Rig {
 
     fn turn(&mut self) {
         self.connections.set_now(self.now);
-        while self.connections.has_reads() {
+        while self.connections.reads_waiting() > 0 {
             self.connections.read_some(128);
         }
         while self.connections.run_timers(1024) {}

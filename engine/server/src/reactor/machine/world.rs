@@ -415,7 +415,7 @@ impl World {
     /// Whether nothing is left to do without anybody's doing.
     pub(super) fn is_at_rest(&self) -> bool {
         let market = &self.market;
-        !self.connections.has_reads()
+        self.connections.reads_waiting() == 0
             && !self.connections.fanout.has_work()
             && !self.connections.is_sweeping()
             && market.outbox.is_empty()

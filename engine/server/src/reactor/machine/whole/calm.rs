@@ -80,7 +80,7 @@ impl World {
                 let taken = self.turn(worker, WHOLE)?;
                 let connections = &self.workers[worker].connections;
                 is_at_rest &= taken == 0
-                    && !connections.has_reads()
+                    && connections.reads_waiting() == 0
                     && !connections.fanout.has_work()
                     && !connections.is_sweeping();
             }
