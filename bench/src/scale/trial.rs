@@ -29,6 +29,9 @@ const STEP: Duration = Duration::from_millis(200);
 /// Books asked for by REST in the end: 40 ms lie between two, so these are ten seconds' worth.
 const REST_BOOKS: u32 = 250;
 
+/// How long it is tried until one of them can be compared.
+const REST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Symbols that these are of: the most wanted.
 const REST_SYMBOLS: usize = 10;
 
@@ -293,7 +296,7 @@ fn compare_books(stage: &mut Stage) -> Result<RestSeen, RunError> {
         .map(|stream| rest::symbol_of(stream))
         .collect();
     let mut all = RestSeen::default();
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + REST_PATIENCE;
     // A busy engine ends few events at an id at which REST told the book: it is asked until some could be compared.
     while all.compared == 0 && Instant::now() < until {
         let seen = rest::compare(

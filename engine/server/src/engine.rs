@@ -16,6 +16,7 @@ use crate::admin;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::clock::Clock;
+use crate::os::cpu;
 use crate::os::net::{self, SocketBuffers};
 use crate::os::{handoff, limits};
 use crate::reactor::attempts::{AttemptLimits, Attempts};
@@ -316,6 +317,7 @@ fn worker_settings(config: &Config, table: TableSize) -> WorkerSettings {
             0
         };
     WorkerSettings {
+        sharers: config.workers.div_ceil(cpu::cores()),
         fanout: FanoutLimits {
             retention_bytes: config.retention_bytes,
             prefix_bytes_max,

@@ -13,7 +13,7 @@ use super::Origin;
 const FRAME_COST: usize = 128;
 
 /// Prefixes that are kept for the next: as many as one turn's timers can need for pings.
-const SPARE_MAX: usize = 1024;
+const SPARE_MAX: usize = 256;
 
 /// Frames that a prefix may have memory for to be kept.
 const SPARE_FRAMES_MAX: usize = 8;

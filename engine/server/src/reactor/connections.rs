@@ -31,6 +31,9 @@ use crate::session::{EndCause, Next, Session, SessionLimits, Turn, TurnedAway};
 /// than it takes the answers is slowed down to its own pace.
 const REPLIES_WAITING_MAX: usize = 256 * 1024;
 
+/// Places that the queue of connections to read keeps when it is empty: all of them are in it when all end at once.
+const TO_READ_KEPT_MAX: usize = 1024;
+
 /// Bytes read from one connection before others have their turn.
 const READ_TURN_BYTES: usize = 64 * 1024;
 
@@ -204,6 +207,9 @@ impl<S: Socket> Connections<S> {
                 connection.is_queued = false;
                 self.read_turn(id);
             }
+        }
+        if self.to_read.is_empty() && self.to_read.capacity() > TO_READ_KEPT_MAX {
+            self.to_read.shrink_to(TO_READ_KEPT_MAX);
         }
     }
 

@@ -15,6 +15,9 @@ use crate::session::encoding::Encoding;
 /// Replies held back for a change of encoding, which takes milliseconds. What comes past them overtakes.
 const REPLIES_MAX: usize = 1024;
 
+/// Places that are kept when nobody waits: in a storm of joins all connections do.
+const KEPT_MAX: usize = 256;
+
 /// A change of subscription that waits for the market thread.
 #[derive(Debug)]
 pub(super) struct Join {
@@ -92,7 +95,11 @@ impl Joins {
 
     /// The connection waits no more.
     pub(super) fn take(&mut self, connection: u32) -> Option<Join> {
-        self.waiting.remove(&connection)
+        let join = self.waiting.remove(&connection);
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MAX {
+            self.waiting.shrink_to(KEPT_MAX);
+        }
+        join
     }
 
     /// The connection's join, if it is still the one of that number.

@@ -56,7 +56,7 @@ const VISITS_PER_SLICE: usize = 512;
 /// Connections closed in a round over all before anything else has its turn.
 const SWEEP_PER_SLICE: u32 = 1024;
 /// Deadlines handled before anything else has its turn.
-const TIMERS_PER_SLICE: usize = 1024;
+const TIMERS_PER_SLICE: usize = 256;
 /// How much longer than its connections' own deadlines a stopping worker waits for them.
 const STOP_SLACK_TICKS: u32 = 5;
 
@@ -74,6 +74,8 @@ pub struct WorkerSettings {
     pub attempts: AttemptLimits,
     /// The places of one worker's table.
     pub table: TableSize,
+    /// Workers that share a core at most.
+    pub sharers: usize,
 }
 
 /// The way from a worker to the other threads.
@@ -194,6 +196,12 @@ impl Worker {
             tracing::debug!(
                 worker = self.index,
                 "the host does not let a thread stay on one core"
+            );
+        }
+        if !cpu::share_core(self.settings.sharers) {
+            tracing::debug!(
+                worker = self.index,
+                "the host does not let a thread be less urgent"
             );
         }
         let mut events = Events::with_capacity(EVENTS_MAX);

@@ -10,7 +10,7 @@ use depthcast_wire::ws::{MessageReader, Role};
 pub const BUFFER_BYTES_MAX: usize = 64 << 20;
 
 /// Buffers that are kept to be lent again.
-const SPARE_MAX: usize = 64;
+const SPARE_MAX: usize = 16;
 
 /// Bytes that a buffer may have to be kept: those of a usual head or request.
 const SPARE_BYTES_MAX: usize = 4096;

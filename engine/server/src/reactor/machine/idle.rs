@@ -115,10 +115,15 @@ impl Rig {
         while self.connections.reads_waiting() > 0 {
             self.connections.read_some(128);
         }
-        while self.connections.run_timers(1024) {}
-        self.connections.flush(512);
-        while self.connections.fanout.has_work() {
+        loop {
+            let has_more = self.connections.run_timers(256);
             self.connections.flush(512);
+            while self.connections.fanout.has_work() {
+                self.connections.flush(512);
+            }
+            if !has_more {
+                break;
+            }
         }
     }
 
