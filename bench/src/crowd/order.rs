@@ -71,6 +71,8 @@ pub struct CrowdOrder {
     pub is_quiet: bool,
     /// Connects a second while connections are opened; 0 for as many as go.
     pub connects_per_s: u32,
+    /// Handshakes under way at most while it opens.
+    pub at_once: u32,
     /// JSON or SBE.
     pub format: Format,
     /// What they do.
@@ -254,6 +256,7 @@ mod tests {
             zipf: 0.0,
             is_quiet: false,
             connects_per_s: 0,
+            at_once: 64,
             format: Format::Json,
             role: Role::Stay,
             books: 7,

@@ -107,7 +107,7 @@ impl CrowdProcess {
             opening: Some(
                 Opening::new(order.connections, now_ns)
                     .paced(order.connects_per_s)
-                    .with_at_once(UNDER_WAY_MAX),
+                    .with_at_once(order.at_once),
             ),
             storm: None,
             churn: None,

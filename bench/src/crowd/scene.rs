@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use depthcast_feed_sim::sim::{Exchange, SimOptions};
 
 use super::order::{CrowdOrder, Role};
+use super::process::UNDER_WAY_MAX;
 use crate::fleet::order::{CONNECTIONS_PER_PROCESS_MAX, Format};
 use crate::fleet::plan::CONNECTIONS_PER_SOURCE;
 use crate::probe::host::{self, HostNeed};
@@ -187,6 +188,7 @@ impl SceneOptions {
             zipf: 0.0,
             is_quiet: false,
             connects_per_s: 0,
+            at_once: UNDER_WAY_MAX,
             format: self.fleet_format(),
             role: Role::Stay,
             books: self.books().min(connections),

@@ -28,6 +28,9 @@ const BOOKS: u32 = 64;
 /// Bytes that may be queued for a connection with a market that moves: an event or two.
 const QUEUED_BYTES: u64 = 2_000;
 
+/// Handshakes under way at most while all processes open, together.
+const ALL_AT_ONCE_MAX: u32 = 3_600;
+
 /// The backlog that the engine asks of the kernel for its listeners.
 const ENGINE_BACKLOG: u64 = 16_384;
 
@@ -208,6 +211,12 @@ impl ScaleOptions {
         pause_us
             .saturating_mul(self.processes())
             .min(PAUSE_US_MAX.max(pause_us))
+    }
+
+    /// Handshakes that each process of the load has under way at most while it opens: with very many processes each has its
+    /// turn seldom, and the engine waits ten seconds for a request.
+    pub fn at_once(&self) -> u32 {
+        (ALL_AT_ONCE_MAX / self.processes().max(1)).clamp(1, UNDER_WAY_MAX)
     }
 
     /// What the connections do.

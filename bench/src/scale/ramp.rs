@@ -200,6 +200,7 @@ impl Stage {
                 floor_ns,
                 pause_us: options.pause_us(),
                 connects_per_s: options.ramp,
+                at_once: options.at_once(),
                 ..template.clone()
             };
             order::orders(&part, end - first)

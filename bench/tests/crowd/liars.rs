@@ -21,6 +21,7 @@ pub(super) fn order(server: SocketAddr, connections: u32, role: Role) -> CrowdOr
         zipf: 0.0,
         is_quiet: false,
         connects_per_s: 0,
+        at_once: 64,
         format: Format::Json,
         role,
         books: 0,

@@ -176,14 +176,16 @@ impl Acceptor {
             self.seen = revision;
             let view = self.occupancy.view(self.worker);
             self.has_heir = view.has_heir;
+            let mut refused = None;
             for (door, is_ours) in self.doors[1..].iter_mut().zip(view.inherits) {
                 if let Err(error) = door.set_ours(is_ours, registry) {
-                    // Nobody else will: it is tried again in the next turn.
-                    self.seen = revision.wrapping_sub(1);
-                    if self.starved_told.note(now) {
-                        tracing::warn!(worker = self.worker, %error, "the host refuses a watch on the listener of a full worker");
-                    }
+                    refused = Some(error);
                 }
+            }
+            if let Some(error) = refused {
+                // It is tried again in the next turn; until then others are the heirs.
+                self.seen = revision.wrapping_sub(1);
+                self.starve(now, &error, counts);
             }
         }
     }

@@ -80,9 +80,10 @@ impl<T> Mailbox<T> {
         &self.bell
     }
 
-    /// Whether the worker takes no messages for now, having enough to do with those that it took.
-    pub fn is_busy(&self) -> bool {
-        self.busy.get()
+    /// Whether the worker should be told less for now, having enough to do with what it took, and how often it came to have not
+    /// any more.
+    pub fn busy_and_pauses(&self) -> (bool, u64) {
+        self.busy.get_with_pauses()
     }
 
     /// Puts a message in if there is room; else gives it back.

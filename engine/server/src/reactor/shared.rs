@@ -56,21 +56,28 @@ impl SubscriberCount {
     }
 }
 
-/// Whether a thread has so much to do that others should wait before they ask more of it. Advice alone: it orders nothing.
+/// Whether a thread has so much to do that others should wait before they ask more of it, and how often it had not any more.
+/// Advice alone: it orders nothing.
 #[derive(Debug, Default)]
 pub(crate) struct BusyFlag {
-    is_busy: AtomicBool,
+    /// Twice the number of its pauses, and one where it is busy.
+    state: AtomicU64,
 }
 
 impl BusyFlag {
     /// Only the thread itself may.
     pub(crate) fn set(&self, is_busy: bool) {
-        self.is_busy.store(is_busy, Ordering::Relaxed);
+        let state = self.state.load(Ordering::Relaxed);
+        if (state & 1 == 1) != is_busy {
+            // From an odd number to the next even one it is a pause.
+            self.state.store(state.wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
-    /// What the thread said last, or before.
-    pub(crate) fn get(&self) -> bool {
-        self.is_busy.load(Ordering::Relaxed)
+    /// What the thread said last, or before, and how often it came to be busy no more.
+    pub(crate) fn get_with_pauses(&self) -> (bool, u64) {
+        let state = self.state.load(Ordering::Relaxed);
+        (state & 1 == 1, state >> 1)
     }
 }
 

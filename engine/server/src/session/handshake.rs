@@ -168,15 +168,7 @@ impl Session {
     }
 
     fn refuse_for_room(&mut self, error: &NoBuffer, turn: &mut Turn<'_, impl Host>) -> Next {
-        let mut answer = Vec::new();
-        http::write_error(
-            &mut answer,
-            503,
-            "Service Unavailable",
-            &[],
-            &format!("{error}\n"),
-        );
-        self.refuse(answer, EndCause::Overload, turn)
+        self.refuse(unavailable(&error.to_string()), EndCause::Overload, turn)
     }
 
     fn refuse_http(&mut self, error: &HttpError, turn: &mut Turn<'_, impl Host>) -> Next {

@@ -3,6 +3,7 @@
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName};
 
 use super::TopicToken;
+use super::frames::Standing;
 use crate::session::encoding::Encoding;
 
 /// A worker's place for the frames of one topic.
@@ -45,22 +46,36 @@ pub(super) struct Channel {
     pub(super) content: Content,
     pub(super) topics: Vec<Topic>,
     /// Workers that get nothing of it until what they were not told has been made up for. At most one of each.
-    debts: Vec<(usize, Debt)>,
+    debts: Vec<Owed>,
+}
+
+/// A debt to a worker.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    worker: usize,
+    debt: Debt,
+    /// How often it had been through with what it took by then.
+    pauses: u64,
 }
 
 impl Channel {
-    /// Notes for each worker that `is_behind` what it has to be told of an event later: of a change of the book, which stood
+    /// Notes for each worker that is behind what it has to be told of an event later: of a change of the book, which stood
     /// at `before`, all that came since. Nothing for channels whose every event has to be told. Gives how many workers have
     /// to wait for the event.
-    pub(super) fn defer(&mut self, is_behind: &[bool], before: u64) -> usize {
+    pub(super) fn defer(&mut self, standings: &[Standing], before: u64) -> usize {
         let debt = match self.content.kind {
             StreamKind::Depth => Debt::Since(before),
             StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::PartialDepth(_) => Debt::Newest,
             StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed | StreamKind::Heartbeat => return 0,
         };
-        for (worker, _) in is_behind.iter().enumerate().filter(|(_, is_behind)| **is_behind) {
+        let behind = standings.iter().enumerate().filter(|(_, it)| it.is_behind);
+        for (worker, standing) in behind {
             if self.has_outlet_of(worker) && !self.owes(worker) {
-                self.debts.push((worker, debt));
+                self.debts.push(Owed {
+                    worker,
+                    debt,
+                    pauses: standing.pauses,
+                });
             }
         }
         self.debts.len()
@@ -68,19 +83,20 @@ impl Channel {
 
     /// Whether a worker has to be told of earlier events before it can be told of the next.
     pub(super) fn owes(&self, worker: usize) -> bool {
-        self.debts.iter().any(|(indebted, _)| *indebted == worker)
+        self.debts.iter().any(|owed| owed.worker == worker)
     }
 
-    /// Takes the debts to the workers that are not behind any more.
-    pub(super) fn take_debts(&mut self, is_behind: &[bool]) -> Vec<(usize, Debt)> {
+    /// Takes the debts to the workers that are not behind any more, or were not in between.
+    pub(super) fn take_debts(&mut self, standings: &[Standing]) -> Vec<(usize, Debt)> {
         if self.debts.is_empty() {
             return Vec::new();
         }
-        let (kept, due) = std::mem::take(&mut self.debts)
-            .into_iter()
-            .partition(|(worker, _)| is_behind.get(*worker).copied().unwrap_or(false));
-        self.debts = kept;
-        due
+        let is_ready = |owed: &Owed| {
+            let standing = standings.get(owed.worker);
+            standing.is_none_or(|standing| standing.is_ready(owed.pauses))
+        };
+        let due = self.debts.extract_if(.., |owed| is_ready(owed));
+        due.map(|owed| (owed.worker, owed.debt)).collect()
     }
 
     /// Whether all its events have to be told, however many wait.
@@ -159,7 +175,7 @@ impl Channels {
             }
             channel.topics.retain(|topic| !topic.outlets.is_empty());
             if channel.owes(outlet.worker) && !channel.has_outlet_of(outlet.worker) {
-                channel.debts.retain(|(worker, _)| *worker != outlet.worker);
+                channel.debts.retain(|owed| owed.worker != outlet.worker);
             }
         }
         self.channels.retain(|channel| !channel.topics.is_empty());

@@ -97,6 +97,26 @@ fn payload(frame: &[u8]) -> &[u8] {
     frame.get(header_len..).unwrap_or_default()
 }
 
+/// Whether a worker is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// It has enough to do with what it took, or something waits for it.
+    pub(super) is_behind: bool,
+    /// Something waits for it because its mailbox is full.
+    pub(super) waits: bool,
+    /// How often it has been through with what it took.
+    pub(super) pauses: u64,
+}
+
+impl Standing {
+    /// Whether it may be told now what has waited since it had paused `pauses` times. One that is always behind is so for each of its
+    /// passes once: whatever it is told first in a pause makes it behind again, and what ticks more slowly, or comes by another
+    /// stream, would else wait for a pause that falls on its own tick, for ever if need be.
+    pub(super) fn is_ready(self, pauses: u64) -> bool {
+        !self.is_behind || (!self.waits && self.pauses != pauses)
+    }
+}
+
 /// What is to be handed to each worker, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -104,8 +124,8 @@ pub(super) struct Outbox {
     waiting: Vec<VecDeque<WorkerMessage>>,
     /// Frames that wait for each.
     frames: Vec<usize>,
-    /// Workers that are behind, and so are told in this turn only what cannot be told later in fewer events.
-    is_behind: Vec<bool>,
+    /// Which workers are behind, and so are told in this turn only what cannot be told later in fewer events.
+    standings: Vec<Standing>,
     /// Events that a worker was not told in this turn because it is behind.
     deferred: u64,
 }
@@ -115,7 +135,7 @@ impl Outbox {
         Outbox {
             waiting: workers.iter().map(|_| VecDeque::new()).collect(),
             frames: vec![0; workers.len()],
-            is_behind: vec![false; workers.len()],
+            standings: vec![Standing::default(); workers.len()],
             workers,
             deferred: 0,
         }
@@ -130,19 +150,29 @@ impl Outbox {
     /// something waits.
     pub(super) fn look_who_is_behind(&mut self) {
         let waiting = self.waiting.iter().map(|waiting| !waiting.is_empty());
-        for ((is_behind, worker), waits) in self.is_behind.iter_mut().zip(&self.workers).zip(waiting) {
-            *is_behind = waits || worker.is_busy();
+        for ((standing, worker), waits) in self.standings.iter_mut().zip(&self.workers).zip(waiting) {
+            let (is_busy, pauses) = worker.busy_and_pauses();
+            *standing = Standing {
+                is_behind: waits || is_busy,
+                waits,
+                pauses,
+            };
         }
     }
 
     /// From here on everybody is told everything.
     pub(super) fn let_nobody_wait(&mut self) {
-        self.is_behind.fill(false);
+        self.standings.fill(Standing::default());
     }
 
-    /// The workers that are behind, by their numbers.
-    pub(super) fn is_behind(&self) -> &[bool] {
-        &self.is_behind
+    /// How the workers stand, by their numbers.
+    pub(super) fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// How one worker stands.
+    pub(super) fn standing(&self, worker: usize) -> Standing {
+        self.standings.get(worker).copied().unwrap_or_default()
     }
 
     /// Whether anything waits for a worker.
@@ -158,7 +188,7 @@ impl Outbox {
     /// Publishes an event to a channel, whose book, where it is of one, stood at the id `before`. Workers that are behind are
     /// told of it later, if that can be.
     pub(super) fn publish(&mut self, channel: &mut Channel, frames: &mut EventFrames<'_>, before: u64) {
-        self.deferred += channel.defer(&self.is_behind, before) as u64;
+        self.deferred += channel.defer(&self.standings, before) as u64;
         self.tell_topics(channel, frames, |worker| !channel.owes(worker));
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Join {
     /// The streams that do not just begin with their next event.
     pub(super) begins: Vec<Begin>,
     pub(super) encoding: Encoding,
+    /// How often its worker had been through with what it took when it was asked for.
+    pub(super) pauses: u64,
 }
 
 /// All that wait, at most one of each connection.
@@ -230,11 +232,12 @@ fn reply(join: &Join, bodies: Result<Vec<Body>, JoinError>, outbox: &mut Outbox)
 }
 
 impl Books<'_> {
-    /// Whether all streams of a join may begin now: not while their worker is behind, which has enough to do.
+    /// Whether all streams of a join may begin now: not while their worker is behind, and has been since
+    /// before it was asked for: it has enough to do.
     fn can_begin(&self, join: &Join, outbox: &Outbox) -> bool {
-        let is_behind = outbox.is_behind().get(join.worker) == Some(&true);
+        let is_ready = outbox.standing(join.worker).is_ready(join.pauses);
         let mut begins = join.begins.iter();
-        join.begins.is_empty() || (!is_behind && begins.all(|begin| self.stream_can_begin(begin.name, join)))
+        join.begins.is_empty() || (is_ready && begins.all(|begin| self.stream_can_begin(begin.name, join)))
     }
 
     /// Whether a stream may. One of an unknown symbol may: nothing will come of it.

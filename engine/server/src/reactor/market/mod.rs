@@ -332,6 +332,7 @@ impl Market {
                     number,
                     begins,
                     encoding,
+                    pauses: self.outbox.standing(worker).pauses,
                 };
                 let (joins, books, outbox) = self.joins_and_books();
                 joins.add(join, books, outbox);

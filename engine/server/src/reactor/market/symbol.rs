@@ -327,7 +327,7 @@ impl Symbol {
             if !is_synced && channel.content.kind != StreamKind::BookTicker {
                 continue;
             }
-            for (worker, debt) in channel.take_debts(outbox.is_behind()) {
+            for (worker, debt) in channel.take_debts(outbox.standings()) {
                 let payload = match (debt, channel.content.kind) {
                     (Debt::Since(id), _) => match self.book.diff_since(id, &mut self.diff) {
                         _ if id == self.book.last_id() => continue,
