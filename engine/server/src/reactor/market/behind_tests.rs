@@ -91,6 +91,33 @@ fn ticks_merge_to_a_later_tick_of_the_same_cadence() {
 }
 
 #[test]
+fn one_pause_is_enough_for_every_stream_also_where_it_falls_between_the_ticks() {
+    let mut rig = loaded();
+    let slow = rig.want("btcusdt@depth@1000ms", RAW).topic;
+    turn(&mut rig, true);
+    rig.depth(1050, 11..=12, &[(101, 5)], &[]);
+    rig.time(2000);
+    assert!(rig.frames().is_empty());
+    // It has been through with all, and is behind again by the next tick of a second.
+    turn(&mut rig, false);
+    rig.time(2500);
+    turn(&mut rig, true);
+    rig.time(3000);
+    let texts = tops(&mut rig, slow);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].contains(r#""U":11,"u":12,"#), "{texts:?}");
+    // What came since waits for the next pause.
+    rig.depth(3050, 13..=13, &[(102, 5)], &[]);
+    rig.time(4000);
+    rig.time(5000);
+    assert!(rig.frames().is_empty());
+    turn(&mut rig, false);
+    turn(&mut rig, true);
+    rig.time(6000);
+    assert!(tops(&mut rig, slow)[0].contains(r#""U":13,"u":13,"#));
+}
+
+#[test]
 fn what_was_missed_comes_also_when_nothing_changes_any_more() {
     let mut rig = loaded();
     let stream = rig.want("btcusdt@depth@100ms", RAW).topic;
