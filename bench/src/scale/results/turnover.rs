@@ -13,6 +13,10 @@ use crate::scale::window::Seen;
 /// Of the memory before all went, so much more may be there when all are back: tables that have grown and are kept.
 const BACK_SHARE_MAX: f64 = 0.05;
 
+/// The same of each worker, bytes: the kernel spreads those who come back anew, and one that has some more than before has another
+/// chunk of 1,024 places in each of its tables (110 KB), and what its pools keep once they have been filled.
+const BACK_BYTES_PER_WORKER: f64 = 256.0 * 1024.0;
+
 /// What was seen of connections that left and came back.
 #[derive(Debug)]
 pub struct Turnover {
@@ -84,7 +88,10 @@ pub fn add_reconnect(findings: &mut Findings, options: &ScaleOptions, turnover: 
         "engine's anonymous memory, the most in it",
         turnover.course.most(),
     );
-    let allowed = (before * BACK_SHARE_MAX).max(GROWN_BYTES_MAX);
+    let workers = options.scene.workers(options.connections());
+    let allowed = (before * BACK_SHARE_MAX)
+        .max(GROWN_BYTES_MAX)
+        .max(f64::from(workers) * BACK_BYTES_PER_WORKER);
     if after - before > allowed {
         findings.faults.push(format!(
             "memory is not back: the engine had {} KB before and {} KB when all were back, and {} KB more are allowed",
