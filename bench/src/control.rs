@@ -4,9 +4,12 @@
 
 mod child;
 pub mod confine;
+pub mod polled;
 pub mod process;
+mod processes;
 
 pub use child::{Child, ChildError};
+pub use processes::{Processes, Went};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,15 @@
 //! The commands as a person runs them: small loads against the bare loop and a real engine, refusals, and an end in the
 //! middle.
 
+mod common;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const BENCH: &str = env!("CARGO_BIN_EXE_depthcast-bench");
+use common::{BENCH, engine};
 
 /// How long processes may take to be there, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,27 +29,6 @@ const SMALL: [&str; 12] = [
     "--fleet-core",
     "0",
 ];
-
-/// The engine's program, which cargo has built already where the whole workspace is tested.
-fn engine() -> &'static Path {
-    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--quiet",
-                "-p",
-                "depthcast",
-                "--bin",
-                "depthcast",
-            ])
-            .status()
-            .expect("cargo");
-        assert!(built.success());
-        Path::new(BENCH).with_file_name("depthcast")
-    })
-}
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(BENCH)
@@ -97,7 +76,7 @@ fn the_bare_loop_is_measured_alone() {
 
 #[test]
 fn an_engine_and_the_bare_loop_are_measured_in_turn() {
-    let engine = engine().to_str().expect("a path of text");
+    let engine = engine();
     let streams = ["--streams", "30", "--streams-per-connection", "4"];
     let turns = ["--against", "limit", "--pairs", "2", "--engine", engine];
     let report = measured("turns", &[&["fanout"][..], &streams, &turns].concat());
@@ -131,7 +110,7 @@ fn an_engine_and_the_bare_loop_are_measured_in_turn() {
 
 #[test]
 fn books_of_a_simulated_market_are_kept_and_stalled_readers_do_no_harm() {
-    let engine = engine().to_str().expect("a path of text");
+    let engine = engine();
     let market = [
         "--feed",
         "sim:?symbols=2&rate=50",
@@ -266,7 +245,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn a_bench_that_is_killed_leaves_no_process_behind() {
-    let engine = engine().to_str().expect("a path of text");
+    let engine = engine();
     let long = [
         "--connections",
         "40",

@@ -1,13 +1,14 @@
 //! Slow readers as a person measures them: beside healthy ones and without them, and what is a fault.
 
+mod common;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
-const BENCH: &str = env!("CARGO_BIN_EXE_depthcast-bench");
+use common::{BENCH, engine};
 
 /// A load whose sockets are full within a second, with an engine that gives up after half of one.
 const LOAD: [&str; 14] = [
@@ -26,27 +27,6 @@ const LOAD: [&str; 14] = [
     "500",
     "--engine",
 ];
-
-/// The engine's program, which cargo has built already where the whole workspace is tested.
-fn engine() -> &'static Path {
-    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--quiet",
-                "-p",
-                "depthcast",
-                "--bin",
-                "depthcast",
-            ])
-            .status()
-            .expect("cargo");
-        assert!(built.success());
-        Path::new(BENCH).with_file_name("depthcast")
-    })
-}
 
 /// A file of our own that is gone at the end.
 struct Scratch(PathBuf);
@@ -97,7 +77,7 @@ fn the_healthy_are_measured_alone_and_beside_the_slow() {
         "--pairs",
         "1",
     ];
-    let (output, report) = run("healthy", engine(), "2s", &flags);
+    let (output, report) = run("healthy", Path::new(engine()), "2s", &flags);
     assert!(output.status.success(), "{}", said(&output));
     let (beside, alone) = (&report["runs"][0], &report["against_runs"][0]);
     assert_eq!(
@@ -151,7 +131,7 @@ fn one_that_is_kept_beyond_its_time_is_a_fault() {
     let text = format!(
         "#!/bin/sh\nlast=\nfor word do shift; [ \"$last\" = --lag-ms ] && word=60000; last=$word; set -- \"$@\" \"$word\"; done\n\
          exec '{}' \"$@\"\n",
-        engine().display()
+        engine()
     );
     std::fs::write(&script.0, text).expect("our own file");
     std::fs::set_permissions(&script.0, std::fs::Permissions::from_mode(0o700)).expect("our own file");
@@ -166,7 +146,7 @@ fn one_that_is_kept_beyond_its_time_is_a_fault() {
 fn a_reader_that_stops_and_is_lost_is_a_fault() {
     let (output, report) = run(
         "lost",
-        engine(),
+        Path::new(engine()),
         "6s",
         &["--pausing", "10", "--pausing-stop", "4s"],
     );

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::order::{CrowdOrder, CrowdReport};
-use crate::control::{Answer, Child, ChildError, Command};
-use crate::fleet::counts::{LatencyError, decode_histogram};
+use crate::control::{ChildError, Processes, Went};
+use crate::fleet::counts::{LatencyError, add_histogram};
 use crate::fleet::moments::Moment;
 
 /// The hidden subcommand that a crowd's process is.
@@ -17,9 +17,6 @@ pub const CROWD_ROLE: &str = "crowd-process";
 /// How long a process may take to answer a command: it does so between two turns of its loop, and closing 18,000 connections
 /// is one.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often whoever waits is told how far it is.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What went wrong with a crowd.
 #[derive(Debug, thiserror::Error)]
@@ -30,17 +27,6 @@ pub enum CrowdError {
     /// A report cannot be read: bench and process are of two versions.
     #[error(transparent)]
     Latency(#[from] LatencyError),
-}
-
-/// How opening, or a storm, went.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Went {
-    /// Whether all came to it in time.
-    pub is_whole: bool,
-    /// How many did.
-    pub count: u32,
-    /// From the beginning of the first to the end of the last, of those processes that are through, seconds.
-    pub seconds: f64,
 }
 
 /// What all processes of a crowd have seen, as [`CrowdReport`] has it: sums, the longest, and the books of all.
@@ -67,192 +53,78 @@ pub struct CrowdTotals {
 }
 
 /// The processes. They are killed when this is dropped, and end with the *thread* that started them.
-#[derive(Debug, Default)]
-pub struct Crowd {
-    members: Vec<Member>,
-}
-
 #[derive(Debug)]
-struct Member {
-    child: Child<CrowdReport>,
-    connections: u32,
-    /// How many have come so far in what goes on.
-    count: u32,
-    /// When it began and ended.
-    done_ns: Option<(u64, u64)>,
+pub struct Crowd(Processes<CrowdReport>);
+
+impl Default for Crowd {
+    fn default() -> Crowd {
+        Crowd(Processes::new(ANSWER_PATIENCE))
+    }
 }
 
 impl Crowd {
     /// Starts a process of `program` for each order; they begin to connect at once.
     pub fn start(program: &Path, orders: &[CrowdOrder]) -> Result<Crowd, CrowdError> {
-        let mut members = Vec::with_capacity(orders.len());
-        for (number, order) in orders.iter().enumerate() {
-            let name = format!("crowd process {number}");
-            members.push(Member {
-                child: Child::start(program, &[CROWD_ROLE], &name, order)?,
-                connections: order.connections,
-                count: 0,
-                done_ns: None,
-            });
+        let mut crowd = Crowd::default();
+        for order in orders {
+            crowd
+                .0
+                .start(program, CROWD_ROLE, "crowd process", order, order.connections)?;
         }
-        Ok(Crowd { members })
+        Ok(crowd)
     }
 
     /// The ids of the processes, to look at them from outside.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.members.iter().map(|member| member.child.id()).collect()
+        self.0.ids()
     }
 
     /// Takes the processes of another in: what is waited for or told from here on is of both.
     pub fn take_in(&mut self, other: Crowd) {
-        self.members.extend(other.members);
+        self.0.take_in(other.0);
     }
 
     /// How many have come so far in what goes on, or went on last.
     pub fn come(&self) -> u32 {
-        self.count()
+        self.0.count()
     }
 
     /// Waits until all connections are open, or all have what a storm is for. `progress` is told how many a few times a
     /// second.
     pub fn wait(&mut self, within: Duration, progress: &mut dyn FnMut(u32)) -> Result<Went, CrowdError> {
-        let until = Instant::now() + within;
-        loop {
-            for member in &mut self.members {
-                while member.done_ns.is_none()
-                    && let Some(answer) = member.child.answer_at_hand("readiness")?
-                {
-                    member.note(&answer)?;
-                }
-            }
-            progress(self.count());
-            let left = until.saturating_duration_since(Instant::now());
-            let Some(member) = self.members.iter_mut().find(|member| member.done_ns.is_none()) else {
-                return Ok(self.went(true));
-            };
-            if left.is_zero() {
-                return Ok(self.went(false));
-            }
-            match member.child.answer("readiness", left.min(PROGRESS_INTERVAL)) {
-                Ok(answer) => member.note(&answer)?,
-                Err(ChildError::Silent { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(self.0.wait(within, progress)?)
     }
 
     /// Lets all do what their role does at a time of its own. A storm is waited for with [`Crowd::wait`].
     pub fn go(&mut self) -> Result<(), CrowdError> {
-        for member in &mut self.members {
-            member.count = 0;
-            member.done_ns = None;
-        }
-        self.command(Command::Go)
+        Ok(self.0.go()?)
     }
 
     /// Lets all begin to count anew.
     pub fn begin(&mut self) -> Result<(), CrowdError> {
-        self.command(Command::Begin)
+        Ok(self.0.begin()?)
     }
 
     /// What all have seen.
     pub fn report(&mut self) -> Result<CrowdTotals, CrowdError> {
-        self.tell(Command::Report)?;
         let mut totals = CrowdTotals::default();
-        for member in &mut self.members {
-            loop {
-                match member.child.answer("report", ANSWER_PATIENCE)? {
-                    Answer::Report(report) => break totals.add(*report)?,
-                    // Of a storm that goes on.
-                    answer => member.note(&answer)?,
-                }
-            }
+        for part in self.0.reports()? {
+            totals.add(part)?;
         }
         Ok(totals)
     }
 
     /// Ends all and waits until they have; those that take too long are killed. Gives whether all ended by themselves, and
     /// well.
-    pub fn end(mut self) -> bool {
-        for member in &mut self.members {
-            member.child.tell_end();
-        }
-        let mut ended_well = true;
-        for member in self.members {
-            ended_well &= member.child.end();
-        }
-        ended_well
-    }
-
-    fn count(&self) -> u32 {
-        self.members.iter().map(|member| member.count).sum()
-    }
-
-    fn went(&self, is_whole: bool) -> Went {
-        let times = || self.members.iter().filter_map(|member| member.done_ns);
-        let begun_ns = times().map(|(begun_ns, _)| begun_ns).min().unwrap_or(0);
-        let done_ns = times().map(|(_, done_ns)| done_ns).max().unwrap_or(0);
-        Went {
-            is_whole,
-            count: self.count(),
-            seconds: Duration::from_nanos(done_ns.saturating_sub(begun_ns)).as_secs_f64(),
-        }
-    }
-
-    fn command(&mut self, command: Command) -> Result<(), CrowdError> {
-        self.tell(command)?;
-        for member in &mut self.members {
-            loop {
-                match member.child.answer("\"done\"", ANSWER_PATIENCE)? {
-                    Answer::Done => break,
-                    answer => member.note(&answer)?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// First to all, so that they do it at the same time.
-    fn tell(&mut self, command: Command) -> Result<(), CrowdError> {
-        for member in &mut self.members {
-            member.child.send(command)?;
-        }
-        Ok(())
-    }
-}
-
-impl Member {
-    fn note(&mut self, answer: &Answer<CrowdReport>) -> Result<(), CrowdError> {
-        match *answer {
-            Answer::Connections(count) => self.count = count,
-            Answer::Ready { begun_ns, done_ns } => {
-                self.count = self.connections;
-                self.done_ns = Some((begun_ns, done_ns));
-            }
-            _ => return Err(self.child.another("readiness").into()),
-        }
-        Ok(())
+    pub fn end(self) -> bool {
+        self.0.end()
     }
 }
 
 impl CrowdTotals {
     fn add(&mut self, part: CrowdReport) -> Result<(), CrowdError> {
         let sum = &mut self.report;
-        let (fleet, more) = (&mut sum.fleet, part.fleet);
-        fleet.frames += more.frames;
-        fleet.bytes += more.bytes;
-        fleet.reads += more.reads;
-        fleet.sends += more.sends;
-        fleet.pings += more.pings;
-        fleet.open += more.open;
-        fleet.books += more.books;
-        fleet.book_events += more.book_events;
-        fleet.book_gaps += more.book_gaps;
-        fleet.malformed += more.malformed;
-        for (code, count) in more.closed {
-            *fleet.closed.entry(code).or_default() += count;
-        }
-        fleet.first_fault = fleet.first_fault.take().or(more.first_fault);
+        sum.fleet.add(part.fleet);
         sum.positioned += part.positioned;
         sum.heard += part.heard;
         sum.events += part.events;
@@ -277,10 +149,10 @@ impl CrowdTotals {
         joins.answered += more.answered;
         joins.joined += more.joined;
         joins.continued += more.continued;
-        add_times(&mut self.latency, part.latency.as_deref())?;
-        add_times(&mut self.answer_times, more.answer_times.as_deref())?;
-        add_times(&mut self.join_times, more.join_times.as_deref())?;
-        add_times(&mut self.continue_times, more.continue_times.as_deref())?;
+        add_histogram(&mut self.latency, part.latency.as_deref())?;
+        add_histogram(&mut self.answer_times, more.answer_times.as_deref())?;
+        add_histogram(&mut self.join_times, more.join_times.as_deref())?;
+        add_histogram(&mut self.continue_times, more.continue_times.as_deref())?;
         self.bodies.extend(part.joins.bodies);
         if self.moments.is_empty() {
             self.moments = part.moments;
@@ -296,20 +168,6 @@ impl CrowdTotals {
             for (&id, &said) in ids {
                 self.differing += u64::from(*there.entry(id).or_insert(said) != said);
             }
-        }
-    }
-}
-
-fn add_times(sum: &mut Option<Histogram<u64>>, part: Option<&str>) -> Result<(), LatencyError> {
-    let Some(part) = part else {
-        return Ok(());
-    };
-    let part = decode_histogram(part)?;
-    match sum {
-        Some(sum) => sum.add(part).map_err(|_| LatencyError::ADDED),
-        None => {
-            *sum = Some(part);
-            Ok(())
         }
     }
 }

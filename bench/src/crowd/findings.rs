@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::crowds::CrowdTotals;
+use super::look::Between;
 use crate::fleet::moments::Moment;
 use crate::run::measured::Quantiles;
 use crate::run::report::grouped;
@@ -97,6 +98,35 @@ impl Findings {
         ];
         for (which, us) in of {
             self.add(format!("{what}, {which}"), "ms", 2, us / 1000.0);
+        }
+    }
+
+    /// Adds the engine's CPU between two looks, `when` that was.
+    pub fn add_engine_share(&mut self, when: &str, between: &Between) {
+        let share = between.percent(between.run_ns);
+        self.add(format!("CPU of the engine, {when}"), "% of a core", 1, share);
+    }
+
+    /// Adds the engine's CPU times in what is measured.
+    pub fn add_engine_times(&mut self, between: &Between) {
+        for (mode, ns) in [("user", between.user_ns), ("system", between.system_ns)] {
+            self.add(
+                format!("{mode} time of the engine in it"),
+                "ms",
+                0,
+                ns as f64 / 1e6,
+            );
+        }
+    }
+
+    /// Adds how busy the cores were in what is measured.
+    pub fn add_cores(&mut self, between: &Between) {
+        for (what, ns) in [
+            ("server's core busy", between.server_core_busy_ns),
+            ("load's core busy", between.fleet_core_busy_ns),
+            ("taken by the host (steal)", between.steal_ns),
+        ] {
+            self.add(format!("{what}, in it"), "%", 1, between.percent(ns));
         }
     }
 

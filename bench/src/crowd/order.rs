@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deal::Deal;
 use super::returns::{Backoff, ReturnReport};
+use crate::control::polled::PolledOrder;
 use crate::fleet::moments::Moment;
 use crate::fleet::order::{CONNECTIONS_PER_PROCESS_MAX, FleetReport, Format};
 use crate::fleet::plan::CONNECTIONS_MAX;
@@ -103,6 +104,20 @@ pub enum CrowdOrderError {
     /// The bench format has no depth.
     #[error("a crowd takes depth streams in JSON or SBE")]
     Format,
+}
+
+impl PolledOrder for CrowdOrder {
+    fn check(&self) -> Result<(), impl std::fmt::Display> {
+        CrowdOrder::check(self)
+    }
+
+    fn core(&self) -> Option<usize> {
+        self.core
+    }
+
+    fn lifetime_s(&self) -> u32 {
+        self.lifetime_s
+    }
 }
 
 impl CrowdOrder {

@@ -8,11 +8,10 @@ pub use comings::UNDER_WAY_MAX;
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll};
 
 use super::churn::Churn;
 use super::deal::Deal;
@@ -20,48 +19,22 @@ use super::order::{CrowdOrder, CrowdReport};
 use super::returns::Returns;
 use super::storm::Storm;
 use crate::clock::monotonic_ns;
+use crate::control::polled::{self, WAKER};
 use crate::control::{Answer, Command, process};
 use crate::fleet::connection::{Connection, Tools, Turn};
 use crate::fleet::opening::{Next, Opening};
+use crate::fleet::process::{EVENTS_PER_TURN_MAX, OPENING_WAIT_MAX, PROGRESS_INTERVAL};
 use crate::fleet::trail::Trail;
 use crate::fleet::watch::Watching;
 
-/// Events of one turn, as in a fleet process.
-const EVENTS_PER_TURN_MAX: usize = 1024;
-/// How often it tells how far it has come.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// How long it waits for events while it opens connections.
-const OPENING_WAIT_MAX: Duration = Duration::from_millis(50);
 /// How long it sleeps while a storm goes on and nothing is to be read: a storm of 20,000 in a second has one due each 50 us.
 const STORM_PAUSE: Duration = Duration::from_micros(100);
 /// The longest that it sleeps while connections leave and come back.
 const RETURN_PAUSE_MAX: Duration = Duration::from_millis(2);
-/// The commands' place among the connections' tokens.
-const WAKER: Token = Token(usize::MAX);
 
 /// The whole life of the hidden subcommand `crowd-process`, which is that of a fleet process with another order.
 pub fn run_child() -> ExitCode {
-    process::exit_code(run())
-}
-
-fn run() -> Result<(), String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let order: CrowdOrder = process::order().map_err(|error| text(&error))?;
-    order.check().map_err(|error| text(&error))?;
-    process::settle(order.core, Duration::from_secs(order.lifetime_s.into()))
-        .map_err(|error| text(&error))?;
-    let poll = Poll::new().map_err(|error| text(&error))?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(|error| text(&error))?);
-    let reader_waker = waker.clone();
-    let commands = process::commands(move || {
-        // A poll that is gone needs no waking.
-        let _ = reader_waker.wake();
-    })
-    .map_err(|error| text(&error))?;
-    let outcome = CrowdProcess::new(order, poll, commands).run();
-    // Held until here, as a fleet process does.
-    drop(waker);
-    outcome
+    polled::live(|order, poll, commands| CrowdProcess::new(order, poll, commands).run())
 }
 
 struct CrowdProcess {

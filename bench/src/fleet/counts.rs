@@ -31,11 +31,6 @@ pub const MASKING_KEY: [u8; 4] = [0x5a, 0xc3, 0x96, 0x0f];
 #[error("a histogram of latencies cannot be {0}")]
 pub struct LatencyError(&'static str);
 
-impl LatencyError {
-    /// Two of different bounds.
-    pub(crate) const ADDED: LatencyError = LatencyError("added to another");
-}
-
 /// An empty histogram of latencies, nanoseconds.
 pub fn latencies() -> Histogram<u64> {
     Histogram::new_with_max(LATENCY_MAX_NS, LATENCY_DIGITS)
@@ -58,6 +53,22 @@ pub fn decode_histogram(text: &str) -> Result<Histogram<u64>, LatencyError> {
     Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .map_err(|_| unreadable())
+}
+
+/// Adds a histogram from a report to a sum, which is none before the first.
+pub fn add_histogram(sum: &mut Option<Histogram<u64>>, part: Option<&str>) -> Result<(), LatencyError> {
+    let Some(part) = part else {
+        return Ok(());
+    };
+    let part = decode_histogram(part)?;
+    match sum {
+        // All have the same bounds.
+        Some(sum) => sum.add(part).map_err(|_| LatencyError("added to another")),
+        None => {
+            *sum = Some(part);
+            Ok(())
+        }
+    }
 }
 
 /// The counts of all connections of a process.

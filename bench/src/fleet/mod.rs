@@ -28,4 +28,4 @@ pub mod watch;
 
 pub use plan::orders;
 pub use process::run_child;
-pub use processes::{Fleet, FleetError, FleetTotals, Opened};
+pub use processes::{Fleet, FleetError, FleetTotals};

@@ -107,3 +107,28 @@ pub struct FleetReport {
     /// What its slow readers came to.
     pub slow: SlowReport,
 }
+
+impl FleetReport {
+    /// Adds another process's, except for `latency`, which is no sum. `first_fault` stays that of the first that has one.
+    pub fn add(&mut self, part: FleetReport) {
+        self.frames += part.frames;
+        self.bytes += part.bytes;
+        self.reads += part.reads;
+        self.sends += part.sends;
+        self.pings += part.pings;
+        self.open += part.open;
+        self.stalled += part.stalled;
+        for (code, count) in part.closed {
+            *self.closed.entry(code).or_default() += count;
+        }
+        self.closed_stalled += part.closed_stalled;
+        self.slow.add(part.slow);
+        self.malformed += part.malformed;
+        self.out_of_order += part.out_of_order;
+        self.book_events += part.book_events;
+        self.books += part.books;
+        self.book_gaps += part.book_gaps;
+        self.published_ns = self.published_ns.max(part.published_ns);
+        self.first_fault = self.first_fault.take().or(part.first_fault);
+    }
+}

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::order::{CONNECTIONS_PER_PROCESS_MAX, FleetOrder, Format, StreamPlan};
+use crate::control::polled::PolledOrder;
 
 /// Connections that share a source address. A connect tries the even ones of the 28,232 ports first, and where those are
 /// used up it looks through all of them each time, which takes longer than all else: so it is far less than 14,116, with
@@ -96,6 +97,20 @@ impl StreamPlan {
             .into_iter()
             .map(|place| self.names[place].as_str())
             .collect()
+    }
+}
+
+impl PolledOrder for FleetOrder {
+    fn check(&self) -> Result<(), impl std::fmt::Display> {
+        FleetOrder::check(self)
+    }
+
+    fn core(&self) -> Option<usize> {
+        self.core
+    }
+
+    fn lifetime_s(&self) -> u32 {
+        self.lifetime_s
     }
 }
 

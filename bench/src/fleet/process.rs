@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 
 use super::books::Books;
 use super::connection::{Connection, OpenFault, Tools, Turn};
@@ -17,45 +16,23 @@ use super::order::{FleetOrder, FleetReport};
 use super::pace::{Act, Pacer};
 use super::plan::{Duty, source};
 use crate::clock::monotonic_ns;
+use crate::control::polled::{self, WAKER};
 use crate::control::{Answer, Command, process};
 
 /// Events of one turn: enough that a turn's fixed cost is nothing, few enough that commands and new connections have
 /// their turn soon.
-const EVENTS_PER_TURN_MAX: usize = 1024;
+pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;
 
 /// How often it tells how many connections are open, while it opens them.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long it waits for events while it opens connections, so that the times of handshakes are looked at.
-const OPENING_WAIT_MAX: Duration = Duration::from_millis(50);
-
-/// The commands' place among the connections' tokens.
-const WAKER: Token = Token(usize::MAX);
+pub(crate) const OPENING_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// The whole life of the hidden subcommand `fleet-process`: takes its [`FleetOrder`] from standard input, opens the
 /// connections, reads them, and answers commands, until it is told to end, its input ends, or its time is up.
 pub fn run_child() -> ExitCode {
-    process::exit_code(run())
-}
-
-fn run() -> Result<(), String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let order: FleetOrder = process::order().map_err(|error| text(&error))?;
-    order.check().map_err(|error| text(&error))?;
-    process::settle(order.core, Duration::from_secs(order.lifetime_s.into()))
-        .map_err(|error| text(&error))?;
-    let poll = Poll::new().map_err(|error| text(&error))?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(|error| text(&error))?);
-    let reader_waker = waker.clone();
-    let commands = process::commands(move || {
-        // A poll that is gone needs no waking.
-        let _ = reader_waker.wake();
-    })
-    .map_err(|error| text(&error))?;
-    let outcome = FleetProcess::new(order, poll, commands).run();
-    // Held until here: the reader's ends with its last command, and a waker that is closed takes its unseen call with it.
-    drop(waker);
-    outcome
+    polled::live(|order, poll, commands| FleetProcess::new(order, poll, commands).run())
 }
 
 /// What the process has.

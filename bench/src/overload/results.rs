@@ -217,48 +217,10 @@ fn add_end(findings: &mut Findings, seen: &Seen) {
 
 fn add_engine(findings: &mut Findings, seen: &Seen) {
     let (calm, overload) = (&seen.calm, &seen.overload);
-    findings.add(
-        "CPU of the engine, before",
-        "% of a core",
-        1,
-        calm.percent(calm.run_ns),
-    );
-    findings.add(
-        "CPU of the engine, in the overload",
-        "% of a core",
-        1,
-        overload.percent(overload.run_ns),
-    );
-    findings.add(
-        "user time of the engine in it",
-        "ms",
-        0,
-        overload.user_ns as f64 / 1e6,
-    );
-    findings.add(
-        "system time of the engine in it",
-        "ms",
-        0,
-        overload.system_ns as f64 / 1e6,
-    );
-    findings.add(
-        "server's core busy, in it",
-        "%",
-        1,
-        overload.percent(overload.server_core_busy_ns),
-    );
-    findings.add(
-        "load's core busy, in it",
-        "%",
-        1,
-        overload.percent(overload.fleet_core_busy_ns),
-    );
-    findings.add(
-        "taken by the host (steal), in it",
-        "%",
-        1,
-        overload.percent(overload.steal_ns),
-    );
+    findings.add_engine_share("before", calm);
+    findings.add_engine_share("in the overload", overload);
+    findings.add_engine_times(overload);
+    findings.add_cores(overload);
     let [before, over, last] = seen.resident_bytes.map(|bytes| bytes as f64);
     findings.add_bytes("resident memory of the engine, before", before);
     findings.add_bytes("the same, at the overload's end", over);

@@ -93,7 +93,7 @@ pub fn run(own: &Own, load: &LoadOptions, side: &Side, progress: &Progress) -> R
     let said = server.end();
 
     let mut measured = Measured {
-        connections: opened.connections,
+        connections: opened.count,
         open_s: opened.seconds,
         open_server_ns: open.server.since(&empty.server)?.run_ns,
         frames_per_flush: load.frames_per_flush(),

@@ -9,7 +9,7 @@ use super::ramp::{SERVER, Stage};
 use super::results;
 use super::results::turnover::{self, Turnover};
 use super::window::{self, Seen, Window};
-use crate::crowd::crowds::Went;
+use crate::control::Went;
 use crate::crowd::findings::Findings;
 use crate::crowd::rest::{self, RestSeen};
 use crate::probe::process::{ProcessSample, anonymous_bytes};
@@ -81,8 +81,7 @@ fn case(own: &Own, options: &ScaleOptions, progress: &Progress) -> Result<Findin
             }
         }
         Case::One | Case::Zipf => in_use(own, options, &mut findings, progress)?,
-        Case::Churn => churn(own, options, &mut findings, progress)?,
-        Case::Reconnect => reconnect(own, options, &mut findings, progress)?,
+        Case::Churn | Case::Reconnect => leave_and_come_back(own, options, &mut findings, progress)?,
     }
     Ok(findings)
 }
@@ -177,8 +176,8 @@ fn in_use(
     Ok(())
 }
 
-/// Some leave and come back all the time.
-fn churn(
+/// Some leave and come back all the time, or all at once.
+fn leave_and_come_back(
     own: &Own,
     options: &ScaleOptions,
     findings: &mut Findings,
@@ -187,48 +186,41 @@ fn churn(
     let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
         return Ok(());
     };
-    let before = stage.memory("before the churn")?;
+    let is_churn = options.case == Case::Churn;
+    let (before, doing, after, time, interval) = if is_churn {
+        let time = options.window();
+        (
+            "before the churn",
+            "churn",
+            "after the churn",
+            time,
+            MEMORY_INTERVAL,
+        )
+    } else {
+        (
+            "before all went",
+            "coming back",
+            "after all came back",
+            Duration::ZERO,
+            STEP,
+        )
+    };
+    let before = stage.memory(before)?;
     let begun = Window::begin(&mut stage)?;
-    let (course, went) = turn_over(&mut stage, options.window(), progress, "churn", MEMORY_INTERVAL)?;
+    let (course, went) = turn_over(&mut stage, time, progress, doing, interval)?;
     let seen = begun.end(&mut stage, cores(options))?;
     wait(options.settle, "settling", progress);
-    let after = stage.memory("after the churn")?;
-    let seen_turnover = Turnover {
+    let turnover = Turnover {
         before,
-        after,
+        after: stage.memory(after)?,
         course,
         went,
     };
-    turnover::add_churn(findings, options, &seen_turnover, &seen);
-    let rest = compare_books(&mut stage)?;
-    results::add_books(findings, "", &seen, &rest);
-    end(stage, findings, progress);
-    Ok(())
-}
-
-/// All lose their connections at once and come back.
-fn reconnect(
-    own: &Own,
-    options: &ScaleOptions,
-    findings: &mut Findings,
-    progress: &Progress,
-) -> Result<(), RunError> {
-    let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
-        return Ok(());
-    };
-    let before = stage.memory("before all went")?;
-    let begun = Window::begin(&mut stage)?;
-    let (course, went) = turn_over(&mut stage, Duration::ZERO, progress, "coming back", STEP)?;
-    let seen = begun.end(&mut stage, cores(options))?;
-    wait(options.settle, "settling", progress);
-    let after = stage.memory("after all came back")?;
-    let seen_turnover = Turnover {
-        before,
-        after,
-        course,
-        went,
-    };
-    turnover::add_reconnect(findings, options, &seen_turnover, &seen);
+    if is_churn {
+        turnover::add_churn(findings, options, &turnover, &seen);
+    } else {
+        turnover::add_reconnect(findings, options, &turnover, &seen);
+    }
     let rest = compare_books(&mut stage)?;
     results::add_books(findings, "", &seen, &rest);
     end(stage, findings, progress);

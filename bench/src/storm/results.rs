@@ -1,7 +1,8 @@
 //! The figures of a storm, and what was wrong with it.
 
 use super::options::{Since, StormOptions};
-use crate::crowd::crowds::{CrowdTotals, Went};
+use crate::control::Went;
+use crate::crowd::crowds::CrowdTotals;
 use crate::crowd::findings::{Course, Findings};
 use crate::crowd::look::{Between, Peaks};
 
@@ -102,30 +103,9 @@ fn add_joins(findings: &mut Findings, options: &StormOptions, seen: &Seen) {
 fn add_engine(findings: &mut Findings, options: &StormOptions, seen: &Seen) {
     let (calm, storm) = (&seen.calm, &seen.storm);
     findings.add("the storm took", "s", 3, storm.seconds());
-    findings.add(
-        "user time of the engine in it",
-        "ms",
-        0,
-        storm.user_ns as f64 / 1e6,
-    );
-    findings.add(
-        "system time of the engine in it",
-        "ms",
-        0,
-        storm.system_ns as f64 / 1e6,
-    );
-    findings.add(
-        "CPU of the engine, before",
-        "% of a core",
-        1,
-        calm.percent(calm.run_ns),
-    );
-    findings.add(
-        "CPU of the engine, in it",
-        "% of a core",
-        1,
-        storm.percent(storm.run_ns),
-    );
+    findings.add_engine_times(storm);
+    findings.add_engine_share("before", calm);
+    findings.add_engine_share("in it", storm);
     // What it would have used anyway is taken off.
     let usual_ns = calm.run_ns as f64 / calm.wall_ns.max(1) as f64 * storm.wall_ns as f64;
     let own_ns = (storm.run_ns as f64 - usual_ns).max(0.0);
@@ -135,24 +115,7 @@ fn add_engine(findings: &mut Findings, options: &StormOptions, seen: &Seen) {
         1,
         own_ns / f64::from(options.joins.max(1)) / 1e3,
     );
-    findings.add(
-        "server's core busy, in it",
-        "%",
-        1,
-        storm.percent(storm.server_core_busy_ns),
-    );
-    findings.add(
-        "load's core busy, in it",
-        "%",
-        1,
-        storm.percent(storm.fleet_core_busy_ns),
-    );
-    findings.add(
-        "taken by the host (steal), in it",
-        "%",
-        1,
-        storm.percent(storm.steal_ns),
-    );
+    findings.add_cores(storm);
     let bytes = seen.during.report.fleet.bytes;
     findings.add_bytes("bytes to those there, in it", bytes as f64);
     findings.add_bytes(

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::options::{Since, StormOptions};
 use super::results::{self, Seen};
+use crate::control::Went;
 use crate::crowd::Crowd;
-use crate::crowd::crowds::Went;
 use crate::crowd::findings::Findings;
 use crate::crowd::look::{Look, Peaks};
 use crate::crowd::order::{self, CrowdOrder};

@@ -1,6 +1,8 @@
 //! Crowds of real processes: storms, overloads and scales of a real engine as a person runs them, and servers that say what they
 //! should not.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod liars;
 mod overloads;
 mod returns;
@@ -9,39 +11,15 @@ mod scales;
 mod server;
 mod storms;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
 
-const BENCH: &str = env!("CARGO_BIN_EXE_depthcast-bench");
+use common::{BENCH, engine};
 
 /// Longer than anything here takes, on a busy host too.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The engine's program, which cargo has built already where the whole workspace is tested.
-fn engine() -> &'static str {
-    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--locked",
-                "--quiet",
-                "-p",
-                "depthcast",
-                "--bin",
-                "depthcast",
-            ])
-            .status()
-            .expect("cargo");
-        assert!(built.success());
-        Path::new(BENCH).with_file_name("depthcast")
-    });
-    engine.to_str().expect("a path of text")
-}
 
 /// Runs a command; gives its output and the report that it wrote.
 fn measured(name: &str, arguments: &[&str]) -> (Output, Value) {

@@ -46,7 +46,7 @@ fn open(orders: &[FleetOrder]) -> Result<Fleet, FleetError> {
     let mut told = 0;
     let opened = fleet.wait_open(PATIENCE, &mut |open| told = open)?;
     let connections = orders.iter().map(|order| order.connections).sum();
-    assert_eq!((opened.connections, told), (connections, connections));
+    assert_eq!((opened.count, told), (connections, connections));
     assert!(opened.seconds > 0.0 && opened.seconds < PATIENCE.as_secs_f64());
     Ok(fleet)
 }

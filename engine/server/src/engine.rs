@@ -317,7 +317,7 @@ fn worker_settings(config: &Config, table: TableSize) -> WorkerSettings {
             0
         };
     WorkerSettings {
-        sharers: config.workers.div_ceil(cpu::cores()),
+        sharers: cpu::sharers(config.workers),
         fanout: FanoutLimits {
             retention_bytes: config.retention_bytes,
             prefix_bytes_max,

@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::turnover::{Turnover, add_churn, add_reconnect};
 use super::*;
-use crate::crowd::crowds::Went;
+use crate::control::Went;
 use crate::probe::stats::StatsSample;
 use crate::scale::course::MemoryCourse;
 

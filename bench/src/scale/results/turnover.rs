@@ -1,7 +1,7 @@
 //! The figures of connections that left and came back, and what was wrong with that.
 
 use super::{add_cpu, add_memory, check};
-use crate::crowd::crowds::Went;
+use crate::control::Went;
 use crate::crowd::findings::{Findings, Series};
 use crate::crowd::returns::ReturnReport;
 use crate::run::report::grouped;

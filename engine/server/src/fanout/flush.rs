@@ -308,7 +308,7 @@ fn take_written(member: &mut Member, log: &Log, written: usize, spare: &mut Spar
         left = prefix.consume(left);
         whole += (frames - prefix.frames()) as u64;
         if prefix.is_empty() {
-            member.prefix.take().into_iter().for_each(|done| spare.give(done));
+            spare.clear(&mut member.prefix);
         }
     }
     let mut cursor = member.cursor;
@@ -319,10 +319,7 @@ fn take_written(member: &mut Member, log: &Log, written: usize, spare: &mut Spar
         cursor += 1;
         if left < frame.len() {
             // It counts when its rest, which is in the prefix now, was taken.
-            member
-                .prefix
-                .get_or_insert_with(|| spare.take())
-                .push_due(frame.slice(left..));
+            spare.fill(&mut member.prefix).push_due(frame.slice(left..));
             break;
         }
         whole += 1;

@@ -54,10 +54,8 @@ impl Fanout {
         if self.is_member(id) {
             self.leave(id);
             self.lagging -= u32::from(self.members[id].is_lagging);
-            let member = std::mem::take(&mut self.members[id]);
-            if let Some(prefix) = member.prefix {
-                self.spare_prefixes.give(prefix);
-            }
+            let mut member = std::mem::take(&mut self.members[id]);
+            self.spare_prefixes.clear(&mut member.prefix);
         }
     }
 
@@ -113,10 +111,7 @@ impl Fanout {
         let member = &mut self.members[id];
         let (old, cursor) = (member.group, member.cursor);
         for frame in self.groups[old].log().pieces_from(cursor) {
-            member
-                .prefix
-                .get_or_insert_with(|| self.spare_prefixes.take())
-                .push(frame);
+            self.spare_prefixes.fill(&mut member.prefix).push(frame);
         }
         self.leave(id);
         self.enter(id, group);
@@ -143,9 +138,7 @@ impl Fanout {
         topic: TopicId,
         ids: Ids,
     ) -> Result<(), FanoutError> {
-        let prefix = self.members[id]
-            .prefix
-            .get_or_insert_with(|| self.spare_prefixes.take());
+        let prefix = self.spare_prefixes.fill(&mut self.members[id].prefix);
         if prefix.bytes_exempt() + frame.len() > SHARED_BYTES_MAX {
             return Err(FanoutError::PrefixFull);
         }
@@ -166,9 +159,8 @@ impl Fanout {
     /// if the member is abandoned. The member must be owed nothing yet.
     pub fn queue_first(&mut self, id: MemberId, first: Bytes) {
         debug_assert!(self.is_drained(id));
-        self.members[id]
-            .prefix
-            .get_or_insert_with(|| self.spare_prefixes.take())
+        self.spare_prefixes
+            .fill(&mut self.members[id].prefix)
             .push_due(first);
         self.make_pending(id);
     }
@@ -199,18 +191,14 @@ impl Fanout {
     fn queue_unbounded(&mut self, id: MemberId, frame: Piece) {
         let member = &mut self.members[id];
         let log = self.groups[member.group].log_mut();
-        let prefix = member.prefix.get_or_insert_with(|| self.spare_prefixes.take());
+        let prefix = self.spare_prefixes.fill(&mut member.prefix);
         log.pieces_from(member.cursor).for_each(|owed| prefix.push(owed));
         prefix.push(frame);
         let end = log.end();
         log.advance(member.cursor, end, &mut self.spare_rows);
         member.cursor = end;
         if prefix.is_empty() {
-            member
-                .prefix
-                .take()
-                .into_iter()
-                .for_each(|prefix| self.spare_prefixes.give(prefix));
+            self.spare_prefixes.clear(&mut member.prefix);
         } else if member.list != List::Blocked {
             self.make_pending(id);
         }

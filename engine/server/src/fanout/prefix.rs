@@ -51,12 +51,14 @@ pub(super) struct Prefix {
 pub(super) struct SparePrefixes(Vec<Box<Prefix>>);
 
 impl SparePrefixes {
-    pub(super) fn take(&mut self) -> Box<Prefix> {
-        self.0.pop().unwrap_or_default()
+    /// The prefix in a member's place for one, put there if there is none.
+    pub(super) fn fill<'p>(&mut self, place: &'p mut Option<Box<Prefix>>) -> &'p mut Prefix {
+        place.get_or_insert_with(|| self.0.pop().unwrap_or_default())
     }
 
-    /// What it holds is forgotten.
-    pub(super) fn give(&mut self, mut prefix: Box<Prefix>) {
+    /// Empties that place; what was in it is forgotten.
+    pub(super) fn clear(&mut self, place: &mut Option<Box<Prefix>>) {
+        let Some(mut prefix) = place.take() else { return };
         if self.0.len() < SPARE_MAX && prefix.frames.capacity() <= SPARE_FRAMES_MAX {
             let mut frames = std::mem::take(&mut prefix.frames);
             frames.clear();
@@ -225,15 +227,16 @@ mod tests {
         let mut prefix = of(&["first", "second"]);
         prefix.exempt(3);
         prefix.consume(2);
-        spare.give(prefix);
-        let next = spare.take();
+        spare.clear(&mut Some(prefix));
+        let mut place = None;
+        let next = spare.fill(&mut place);
         assert!(next.frames.capacity() > 0, "its memory is used again");
         assert_eq!((next.frames(), next.bytes(), next.bytes_exempt()), (0, 0, 0));
         assert!(!next.front_is_due);
 
-        spare.give(of(&["one"; SPARE_FRAMES_MAX + 1]));
+        spare.clear(&mut Some(of(&["one"; SPARE_FRAMES_MAX + 1])));
         assert!(spare.0.is_empty(), "one that has grown long is not kept");
-        (0..SPARE_MAX + 9).for_each(|_| spare.give(Box::default()));
+        (0..SPARE_MAX + 9).for_each(|_| spare.clear(&mut Some(Box::default())));
         assert_eq!(spare.0.len(), SPARE_MAX);
     }
 }

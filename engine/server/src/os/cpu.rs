@@ -19,6 +19,12 @@ pub fn pin_to_core(index: usize) -> bool {
 /// The least urgent that a thread can be, as the kernel counts it.
 const NICE_MAX: i32 = 19;
 
+/// How many of `workers` share a core at most, where each is pinned by its index.
+pub fn sharers(workers: usize) -> usize {
+    let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len().max(1));
+    workers.div_ceil(cores)
+}
+
 /// Lets the calling thread, one of `sharers` that share a core, have such a part of it that all of them together weigh as much
 /// as one thread. Tells whether the host allowed it.
 ///
