@@ -21,21 +21,16 @@ impl Spares {
             held: Vec::with_capacity(wanted),
             wanted,
         };
-        while spares.held.len() < wanted {
-            spares.held.push(spare()?);
-        }
+        spares.refill()?;
         Ok(spares)
     }
 
-    /// Takes again what was given up, as far as the host lets it. Whether nothing is missing then.
-    pub fn refill(&mut self) -> bool {
+    /// Takes again what was given up, as far as the host lets it. An error says that something is missing still.
+    pub fn refill(&mut self) -> io::Result<()> {
         while self.held.len() < self.wanted {
-            match spare() {
-                Ok(fd) => self.held.push(fd),
-                Err(_) => return false,
-            }
+            self.held.push(spare()?);
         }
-        true
+        Ok(())
     }
 
     /// Gives one up; false when none is left.
@@ -57,10 +52,10 @@ mod tests {
     #[test]
     fn what_was_given_up_is_taken_again() {
         let mut spares = Spares::take(3).unwrap();
-        assert!(spares.refill());
+        spares.refill().unwrap();
         assert!((0..3).all(|_| spares.give_up()));
         assert!(!spares.give_up());
-        assert!(spares.refill());
+        spares.refill().unwrap();
         assert_eq!(spares.held.len(), 3);
     }
 }

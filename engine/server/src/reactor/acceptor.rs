@@ -151,8 +151,12 @@ impl Acceptor {
         if self.is_ending {
             return;
         }
-        if self.starved_until.is_some_and(|until| now >= until) && self.spares.refill() {
-            self.starved_until = None;
+        // While it is full, what was given up goes on being of use.
+        if self.starved_until.map_or(!self.is_full, |until| now >= until) {
+            match self.spares.refill() {
+                Ok(()) => self.starved_until = None,
+                Err(error) => self.starve(now, &error, counts),
+            }
         }
         let mark = if self.is_full {
             self.size.low_water() + 1
@@ -274,7 +278,7 @@ impl Acceptor {
             Accepted::Nothing => None,
             Accepted::Refused(_) => {
                 // What is being refused gives its descriptor back soon.
-                self.spares.refill();
+                let _ = self.spares.refill();
                 self.rests = true;
                 None
             }
@@ -287,7 +291,7 @@ impl Acceptor {
     }
 
     /// Nobody is admitted from now on: who comes to our own listener is turned away without being heard, since nothing here
-    /// waits for a request any more. What arrives after that is refused by the kernel when the last worker has ended.
+    /// waits for a request any more. What arrives when this has been dropped is refused by the kernel.
     pub(super) fn stop(&mut self, registry: &Registry) {
         self.is_ending = true;
         for door in &mut self.doors[1..] {
@@ -316,6 +320,14 @@ impl Acceptor {
     }
 }
 
+impl Drop for Acceptor {
+    /// Others have copies of our listener, and would keep it open while nobody accepts there: it must not listen any more.
+    fn drop(&mut self) {
+        // It listens, and nothing else would be an error.
+        let _ = rustix::net::shutdown(&self.doors[0].listener, rustix::net::Shutdown::Read);
+    }
+}
+
 impl Door {
     fn open(&mut self, registry: &Registry) -> io::Result<()> {
         registry.register(&mut self.listener, self.token, Interest::READABLE)?;
@@ -335,5 +347,49 @@ impl Door {
             self.is_ours = false;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+    use crate::os::net::{SocketBuffers, listen_together};
+
+    const BUFFERS: SocketBuffers = SocketBuffers {
+        send: None,
+        notsent_lowat: 16 * 1024,
+    };
+    const SIZE: TableSize = TableSize {
+        connections: 1,
+        refusals: 1,
+        neighbours: 0,
+    };
+
+    #[test]
+    fn an_ended_workers_listener_takes_nobody_though_others_hold_copies_of_it() {
+        let local = (Ipv4Addr::LOCALHOST, 0).into();
+        let own = listen_together(local, 1, BUFFERS).unwrap().remove(0);
+        let address = own.local_addr().unwrap();
+        let copy = own.try_clone().unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let acceptor = Acceptor::new(
+            0,
+            SIZE,
+            Listeners {
+                own: own.into(),
+                neighbours: vec![],
+            },
+            Arc::new(Occupancy::new(1, 0)),
+            Token(usize::MAX),
+            poll.registry(),
+        )
+        .unwrap();
+        TcpStream::connect(address).unwrap();
+        drop(acceptor);
+        let error = TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        drop(copy);
     }
 }

@@ -4,10 +4,14 @@
 
 use depthcast_wire::ws::{MessageReader, Role};
 
-/// Bytes of buffers that are lent at a time: four messages of `/echo` at their longest, or 1,000 of subscribers, or the first
-/// bytes of 90,000 requests. What one read makes a message grow by may be above it until the message is refused, which is
-/// at once.
+/// Bytes of buffers that are lent at a time: the first bytes of 90,000 requests, or of messages three of `/echo` at their
+/// longest, or 750 of subscribers. What one read makes a message grow by may be above it until the message is refused, which
+/// is at once.
 pub const BUFFER_BYTES_MAX: usize = 64 << 20;
+
+/// Of each so many bytes one is for heads alone: whoever is here already cannot keep others out with messages that they begin
+/// and do not end.
+const FOR_HEADS: usize = 4;
 
 /// Buffers that are kept to be lent again.
 const SPARE_MAX: usize = 16;
@@ -33,6 +37,8 @@ pub(super) struct Partial {
     content: Content,
     /// The bytes that it is counted as lent with.
     counted: usize,
+    /// The tick at which the message that it is part of began.
+    began: u32,
 }
 
 #[derive(Debug)]
@@ -56,6 +62,16 @@ impl Partial {
             Content::Head(_) => None,
             Content::Message(reader) => Some(reader),
         }
+    }
+
+    /// Since which tick its message has been arriving. Of a head it says nothing: those have a deadline of their own.
+    pub(super) fn began(&self) -> u32 {
+        self.began
+    }
+
+    /// What is here now is of another message, that began at tick `now`.
+    pub(super) fn begin(&mut self, now: u32) {
+        self.began = now;
     }
 
     fn capacity(&self) -> usize {
@@ -121,7 +137,7 @@ impl Buffers {
         } else {
             needed.max(2 * capacity).max(BUFFER_BYTES_MIN)
         };
-        let mut partial = self.count(partial, capacity)?;
+        let mut partial = self.count(partial, capacity, self.bytes_max)?;
         if let Content::Head(head) = &mut partial.content {
             head.reserve_exact(capacity - head.len());
             head.extend_from_slice(more);
@@ -129,21 +145,30 @@ impl Buffers {
         Ok(partial)
     }
 
-    /// Keeps what `reader` holds of a message.
-    pub(super) fn keep_message(&mut self, reader: &MessageReader) -> Result<Box<Partial>, NoBuffer> {
+    /// Keeps what `reader` holds of a message that began at tick `now`.
+    pub(super) fn keep_message(
+        &mut self,
+        reader: &MessageReader,
+        now: u32,
+    ) -> Result<Box<Partial>, NoBuffer> {
         let partial = self.take();
         let capacity = partial.capacity().max(reader.held_len());
-        let mut partial = self.count(partial, capacity)?;
+        let mut partial = self.count(partial, capacity, self.messages_max())?;
         let mut own = MessageReader::with_buffer(Role::Server, 0, partial.take_buffer());
         own.take_over(reader);
         partial.content = Content::Message(own);
+        partial.begin(now);
         Ok(partial)
     }
 
     /// Counts a message anew that has read on. Without room it is given back.
     pub(super) fn recount(&mut self, partial: Box<Partial>) -> Result<Box<Partial>, NoBuffer> {
         let capacity = partial.capacity();
-        self.count(partial, capacity)
+        self.count(partial, capacity, self.messages_max())
+    }
+
+    fn messages_max(&self) -> usize {
+        self.bytes_max - self.bytes_max / FOR_HEADS
     }
 
     /// What arrived in part is whole, or is not waited for any more.
@@ -179,15 +204,21 @@ impl Buffers {
             Box::new(Partial {
                 content: Content::Head(Vec::new()),
                 counted: 0,
+                began: 0,
             })
         })
     }
 
-    /// Counts a buffer as one of `capacity` bytes. Without room it is given back.
-    fn count(&mut self, mut partial: Box<Partial>, capacity: usize) -> Result<Box<Partial>, NoBuffer> {
+    /// Counts a buffer as one of `capacity` bytes, where not more than `bytes_max` are lent by that. Else it is given back.
+    fn count(
+        &mut self,
+        mut partial: Box<Partial>,
+        capacity: usize,
+        bytes_max: usize,
+    ) -> Result<Box<Partial>, NoBuffer> {
         let bytes = size_of::<Partial>() + capacity;
         let lent = self.bytes_lent - partial.counted + bytes;
-        if lent > self.bytes_max {
+        if lent > bytes_max {
             self.give_back(partial);
             return Err(NoBuffer);
         }
@@ -254,7 +285,8 @@ mod tests {
         let mut buffers = Buffers::default();
         let mut reader = buffers.lend_reader(1000);
         assert_eq!(reader.next(&mut &frame[..60]), Ok(None));
-        let mut partial = buffers.keep_message(&reader).unwrap();
+        let mut partial = buffers.keep_message(&reader, 7).unwrap();
+        assert_eq!(partial.began(), 7);
         buffers.give_back_reader(reader);
         let lent = buffers.lend_reader(1000);
         assert!(lent.is_idle() && lent.capacity() > 0);
@@ -265,6 +297,24 @@ mod tests {
         let partial = buffers.recount(partial).unwrap();
         assert!(buffers.bytes_lent() >= size_of::<Partial>() + 100);
         buffers.give_back(partial);
+        assert_eq!(buffers.bytes_lent(), 0);
+    }
+
+    #[test]
+    fn begun_messages_leave_room_for_heads() {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, Opcode::Text, &[b'a'; 1000], Some([1, 2, 3, 4]));
+        let mut buffers = Buffers::new(8000);
+        let mut reader = buffers.lend_reader(1000);
+        assert_eq!(reader.next(&mut &frame[..frame.len() - 1]), Ok(None));
+        let kept: Vec<_> = (0..8)
+            .map_while(|_| buffers.keep_message(&reader, 0).ok())
+            .collect();
+        assert_eq!(kept.len(), 5, "those that three quarters have room for");
+        let head = buffers.keep_head(None, &[b'x'; 1000]).unwrap();
+        kept.into_iter()
+            .chain([head])
+            .for_each(|partial| buffers.give_back(partial));
         assert_eq!(buffers.bytes_lent(), 0);
     }
 }

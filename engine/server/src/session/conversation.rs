@@ -24,10 +24,13 @@ impl Session {
             turn.host.buffers().give_back(partial);
             return self.on_new_frames(input, turn);
         };
-        let next = self.read_frames(reader, input, turn);
+        let (next, is_whole) = self.read_frames(reader, input, turn);
         if !self.is_open() || reader.is_idle() {
             turn.host.buffers().give_back(partial);
             return next;
+        }
+        if is_whole {
+            partial.begin(turn.now);
         }
         match turn.host.buffers().recount(partial) {
             Ok(partial) => {
@@ -46,9 +49,9 @@ impl Session {
             MESSAGE_BYTES_MAX
         };
         let mut reader = turn.host.buffers().lend_reader(message_bytes_max);
-        let mut next = self.read_frames(&mut reader, input, turn);
+        let (mut next, _) = self.read_frames(&mut reader, input, turn);
         if self.is_open() && !reader.is_idle() {
-            match turn.host.buffers().keep_message(&reader) {
+            match turn.host.buffers().keep_message(&reader, turn.now) {
                 Ok(partial) => self.partial = Some(partial),
                 Err(error) => next = self.close_for_room(&error.to_string(), turn),
             }
@@ -62,23 +65,30 @@ impl Session {
         self.close(CloseCode::TRY_AGAIN_LATER, reason, EndCause::Overload, turn)
     }
 
+    /// What follows from what arrived, and whether that was the end of a message or more.
     fn read_frames(
         &mut self,
         reader: &mut MessageReader,
         input: &mut &[u8],
         turn: &mut Turn<'_, impl Host>,
-    ) -> Next {
+    ) -> (Next, bool) {
+        let mut is_whole = false;
         loop {
             let next = match reader.next(input) {
-                Ok(None) => return Next::Continue,
-                Ok(Some(incoming)) => self.on_message(incoming, turn),
+                Ok(None) => return (Next::Continue, is_whole),
+                Ok(Some(incoming)) => {
+                    let next = self.on_message(incoming, turn);
+                    // Else it was a ping, or its like, between the fragments of a message.
+                    is_whole |= !reader.is_within_message();
+                    next
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     self.close(error.close_code(), &reason, EndCause::Protocol, turn)
                 }
             };
             if next != Next::Continue {
-                return next;
+                return (next, is_whole);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! When a subscriber is pinged, and given up for its silence.
+//! When a subscriber is pinged, and given up for its silence, or for a message that it does not end.
 //!
 //! Each connection has a moment of its own in the period of the pings, by its key: so those who came together are not pinged
 //! together. Keys are dense, and so each tick has as many pings as any other, or one more: with a period of 200 ticks and
@@ -19,13 +19,19 @@ pub(super) fn next_ping(now: u32, key: u32, ping_ticks: u32) -> u32 {
 }
 
 impl Session {
-    /// A ping is due, or a pong that has not come.
+    /// A ping is due, or a pong that has not come. What has come of a message may be as old as a pong may be late, and up to
+    /// a ping's period more, since it is looked at only here.
     pub(super) fn on_ping_due(&mut self, turn: &mut Turn<'_, impl Host>) -> Next {
         let (now, limits) = (turn.now, turn.limits);
         let since = self.unanswered_since.get().unwrap_or(now);
         if now - since >= limits.pong_ticks {
             let reason = format!("no pong in {}", seconds(limits.pong_ticks));
             return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::PongTimeout, turn);
+        }
+        let message_since = self.partial.as_ref().map_or(now, |partial| partial.began());
+        if now - message_since >= limits.pong_ticks {
+            let reason = format!("a message was not whole in {}", seconds(limits.pong_ticks));
+            return self.give_up(CloseCode::POLICY_VIOLATION, &reason, EndCause::Protocol, turn);
         }
         self.unanswered_since = MaybeTick::at(since);
         let pong_due = since + limits.pong_ticks;

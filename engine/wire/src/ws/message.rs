@@ -166,6 +166,11 @@ impl MessageReader {
         self.header_len == 0 && self.frame.is_none() && self.message.is_none() && self.fault.is_none()
     }
 
+    /// Whether a message is under way of which whole fragments have arrived: what was returned last was a control frame.
+    pub fn is_within_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// The memory that it collects in, to be used again; what it holds is forgotten.
     pub fn into_buffer(mut self) -> Vec<u8> {
         self.buffer.clear();

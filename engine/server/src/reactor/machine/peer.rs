@@ -59,6 +59,8 @@ pub(super) struct Peer {
     due: u32,
     life_ends: u32,
     unanswered_since: Option<u32>,
+    /// Since when what it says next is here in part.
+    pub(super) message_since: Option<u32>,
     lagging_since: Option<u32>,
     rate: Rate,
     /// The end comes behind all that it was owed.
@@ -95,6 +97,7 @@ impl Peer {
             due: now + patience,
             life_ends: u32::MAX,
             unanswered_since: None,
+            message_since: None,
             lagging_since: None,
             rate: Rate::default(),
             owes_all: false,
@@ -280,6 +283,12 @@ impl Peer {
             let since = *self.unanswered_since.get_or_insert(now);
             if now - since >= session.pong_ticks {
                 return self.give_up(1008, "no pong in ", EndCause::PongTimeout, now);
+            }
+            if self
+                .message_since
+                .is_some_and(|since| now - since >= session.pong_ticks)
+            {
+                return self.give_up(1008, "a message was not", EndCause::Protocol, now);
             }
             self.due = self.next_ping(now).min(since + session.pong_ticks);
             self.rate.pongs_due += 1;

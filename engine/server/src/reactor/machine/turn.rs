@@ -86,11 +86,18 @@ impl World {
                 client.refuse_for_room(&self.rules, self.now)?;
                 self.seen.no_buffer += 1;
             }
+            let mut was_in_part = client.was_in_part;
             while let Some(said) = client.said.pop_front_if(|said| said.at <= read) {
+                was_in_part &= said.is_between_fragments;
                 client.heard = said.at;
                 client.is_between_fragments = said.is_between_fragments;
                 client.peer.on_message(said.message, self.epoch, self.now);
             }
+            client.peer.message_since = match client.peer.message_since {
+                _ if !client.is_in_part(read) => None,
+                Some(since) if was_in_part => Some(since),
+                _ => Some(self.now),
+            };
             if client.peer.phase == Phase::Elsewhere {
                 ensure!(client.pipe.borrow().is_closed, "not handed off");
                 self.clients[place] = None;

@@ -208,3 +208,41 @@ fn one_that_is_turned_away_is_told_behind_its_request_or_in_the_end_without_it()
         Next::Continue
     );
 }
+
+#[test]
+fn a_message_that_is_not_ended_ends_the_connection_though_pings_are_answered() {
+    // In two fragments: pongs are let in between.
+    let fragment = |first_byte: u8, payload: &[u8]| {
+        let mut frame = frame(Opcode::Text, payload);
+        frame[0] = first_byte;
+        frame
+    };
+    let (head, tail) = br#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#.split_at(20);
+    let (head, tail) = (&fragment(0x01, head)[..], &fragment(0x80, tail)[..]);
+    let answer_pings = |messages_end: bool| {
+        let (mut session, mut notes) = open("/ws");
+        session.on_bytes(head, &mut notes.at(1));
+        for now in 2..=LIMITS.pong_ticks + 2 * LIMITS.ping_ticks {
+            if messages_end && now % LIMITS.ping_ticks == 0 {
+                // The end of one and the beginning of the next.
+                session.on_bytes(&[tail, head].concat(), &mut notes.at(now));
+            }
+            if session.on_timer(&mut notes.at(now)) == Next::Finish {
+                return (now, session.end_cause(), notes);
+            }
+            session.on_bytes(&frame(Opcode::Pong, b""), &mut notes.at(now));
+        }
+        (u32::MAX, session.end_cause(), notes)
+    };
+    let (at, cause, notes) = answer_pings(false);
+    assert!(at > LIMITS.pong_ticks && at <= LIMITS.pong_ticks + LIMITS.ping_ticks);
+    assert_eq!(cause, Some(EndCause::Protocol));
+    assert!(
+        read(&notes.sent)
+            .last()
+            .unwrap()
+            .contains("a message was not whole in")
+    );
+    let (at, cause, _) = answer_pings(true);
+    assert_eq!((at, cause), (u32::MAX, None));
+}
