@@ -118,6 +118,12 @@ impl Instrument {
         }
     }
 
+    /// An amount of the quote asset with as many decimal places as prices have, of a price mantissa times a quantity mantissa, or
+    /// a sum of such: what is finer is left out.
+    pub fn quote_amount(&self, product: i128) -> i128 {
+        product / 10_i128.pow(u32::from(self.exponents.qty.unsigned_abs()))
+    }
+
     /// Appends a price in the instrument's full precision, as `61737.63000000`.
     pub fn write_price(&self, out: &mut Vec<u8>, mantissa: i64) {
         write_mantissa(out, mantissa, self.exponents.price);

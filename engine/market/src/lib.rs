@@ -9,7 +9,9 @@
 
 pub mod aggregate;
 pub mod book;
+pub mod candle;
 pub mod decimal;
 pub mod event;
 pub mod instrument;
+pub mod statistics;
 pub mod sync;

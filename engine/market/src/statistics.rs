@@ -31,6 +31,28 @@ pub struct DayStatistics {
     pub trades: u64,
 }
 
+impl DayStatistics {
+    /// The average price of its trades weighted by quantity, rounded half up; zero without one (w).
+    pub fn weighted_average(&self) -> i64 {
+        if self.volume <= 0 {
+            return 0;
+        }
+        let average = (2 * self.quote_volume / self.volume + 1) / 2;
+        i64::try_from(average).unwrap_or(i64::MAX)
+    }
+
+    /// How much the last price is above the first, in thousandths of a percent, rounded half away from zero; zero without a
+    /// trade (P).
+    pub fn change_permille_of_percent(&self) -> i64 {
+        if self.open == 0 {
+            return 0;
+        }
+        let change = 2 * 100_000 * (i128::from(self.last) - i128::from(self.open)) / i128::from(self.open);
+        let rounded = (change + change.signum()) / 2;
+        i64::try_from(rounded).unwrap_or(i64::MAX)
+    }
+}
+
 /// The average price of the trades of the last five minutes, weighted by quantity; without one, the last price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AveragePrice {

@@ -14,6 +14,7 @@ pub mod control;
 pub mod feed_link;
 pub mod http;
 pub mod json;
+pub mod listing;
 pub mod sbe;
 pub mod stream;
 pub mod target;

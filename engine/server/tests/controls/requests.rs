@@ -25,7 +25,8 @@ fn ask(client: &mut Raw, request: &str) -> String {
 }
 
 /// The refusal of an id.
-const BAD_ID: &str = r#"{"code":2,"msg":"Invalid request: request ID must be a 64-bit integer, a string of up to 36 letters, digits and dashes, or null","id":null}"#;
+const BAD_ID: &str =
+    r#"{"code":2,"msg":"Invalid request: request ID must be an unsigned integer","id":null}"#;
 
 /// Requests and their replies, in order: each goes on where the one before has left the connection.
 const TABLE: &[(&str, &str)] = &[
@@ -142,19 +143,19 @@ const TABLE: &[(&str, &str)] = &[
     // Params that are missing, of the wrong type, or too many.
     (
         r#"{"method":"SUBSCRIBE","id":16}"#,
-        r#"{"code":2,"msg":"Invalid request: missing field `params`","id":16}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `params` at line 1 column 30","id":16}"#,
     ),
     (
         r#"{"method":"UNSUBSCRIBE","id":17}"#,
-        r#"{"code":2,"msg":"Invalid request: missing field `params`","id":17}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `params` at line 1 column 32","id":17}"#,
     ),
     (
         r#"{"method":"SET_PROPERTY","id":18}"#,
-        r#"{"code":2,"msg":"Invalid request: missing field `params`","id":18}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `params` at line 1 column 33","id":18}"#,
     ),
     (
         r#"{"method":"GET_PROPERTY","id":19}"#,
-        r#"{"code":2,"msg":"Invalid request: missing field `params`","id":19}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `params` at line 1 column 33","id":19}"#,
     ),
     (
         r#"{"method":"SUBSCRIBE","params":"btcusdt@trade","id":20}"#,
@@ -191,7 +192,7 @@ const TABLE: &[(&str, &str)] = &[
     // Methods.
     (
         r#"{"params":[],"id":28}"#,
-        r#"{"code":2,"msg":"Invalid request: missing field `method`","id":28}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `method` at line 1 column 21","id":28}"#,
     ),
     (
         r#"{"method":7,"id":29}"#,
@@ -203,11 +204,11 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (
         r#"{"method":"subscribe","params":[],"id":31}"#,
-        r#"{"code":2,"msg":"Invalid request: unknown variant `subscribe`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`","id":31}"#,
+        r#"{"code":2,"msg":"Invalid request: unknown variant `subscribe`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column 21","id":31}"#,
     ),
     (
         r#"{"method":"","id":32}"#,
-        r#"{"code":2,"msg":"Invalid request: unknown variant ``, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`","id":32}"#,
+        r#"{"code":2,"msg":"Invalid request: unknown variant ``, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column 12","id":32}"#,
     ),
     // The property.
     (
@@ -289,7 +290,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (
         "{}",
-        r#"{"code":2,"msg":"Invalid request: missing field `method`","id":null}"#,
+        r#"{"code":2,"msg":"Invalid request: missing field `method` at line 1 column 2","id":null}"#,
     ),
     (
         "",

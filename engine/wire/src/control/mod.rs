@@ -16,6 +16,8 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
+use serde::Deserialize;
+
 use crate::stream::{StreamName, excerpt};
 use crate::target::TARGET_STREAMS_MAX;
 use parts::{Params, Parts, Scalar};
@@ -118,7 +120,7 @@ pub fn parse_request(text: &str) -> Result<Request, RequestError> {
         None => RequestId::Null,
         Some(ref id) => parse_id(id).map_err(|refusal| refusal.with_id(RequestId::Null))?,
     };
-    match parse_method(&parts) {
+    match parse_method(text, &parts) {
         Ok(method) => Ok(Request { id, method }),
         Err(refusal) => Err(refusal.with_id(id)),
     }
@@ -134,40 +136,33 @@ fn parse_id(id: &Scalar<'_>) -> Result<RequestId, Refusal> {
         {
             Ok(RequestId::Text(text.as_ref().into()))
         }
-        _ => Err(Refusal::invalid(format_args!(
-            "request ID must be a 64-bit integer, a string of up to {REQUEST_ID_LEN_MAX} letters, digits and \
-             dashes, or null"
-        ))),
+        // The exchange's words: it says less than is allowed.
+        _ => Err(Refusal::invalid("request ID must be an unsigned integer")),
     }
 }
 
-fn parse_method(parts: &Parts<'_>) -> Result<Method, Refusal> {
+fn parse_method(text: &str, parts: &Parts<'_>) -> Result<Method, Refusal> {
     if !parts.is_object {
         return Err(Refusal::invalid("a request is a JSON object"));
     }
     let method = match &parts.method {
         Some(Scalar::Text(method)) => method.as_ref(),
         Some(_) => return Err(Refusal::invalid("method must be a string")),
-        None => return Err(Refusal::invalid("missing field `method`")),
+        None => return Err(missing::<parts::WithMethod>(text, "method")),
     };
+    let params = |most| params(text, parts, most);
     match method {
-        "SUBSCRIBE" => Ok(Method::Subscribe(parse_names(params(
-            parts,
-            REQUEST_PARAMS_MAX,
-        )?)?)),
-        "UNSUBSCRIBE" => Ok(Method::Unsubscribe(parse_names(params(
-            parts,
-            REQUEST_PARAMS_MAX,
-        )?)?)),
+        "SUBSCRIBE" => Ok(Method::Subscribe(parse_names(params(REQUEST_PARAMS_MAX)?)?)),
+        "UNSUBSCRIBE" => Ok(Method::Unsubscribe(parse_names(params(REQUEST_PARAMS_MAX)?)?)),
         "LIST_SUBSCRIPTIONS" => {
             // It takes none, which real clients say in three ways.
             if !matches!(parts.params, None | Some(Params::Null)) {
-                params(parts, 0)?;
+                params(0)?;
             }
             Ok(Method::ListSubscriptions)
         }
         "SET_PROPERTY" => {
-            let params = params(parts, 2)?;
+            let params = params(2)?;
             check_property(params)?;
             match params.get(1) {
                 Some(Scalar::Bool(combined)) => Ok(Method::SetProperty { combined: *combined }),
@@ -178,24 +173,38 @@ fn parse_method(parts: &Parts<'_>) -> Result<Method, Refusal> {
             }
         }
         "GET_PROPERTY" => {
-            check_property(params(parts, 1)?)?;
+            check_property(params(1)?)?;
             Ok(Method::GetProperty)
         }
         _ => Err(Refusal::invalid(format_args!(
             "unknown variant `{}`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, \
-             `SET_PROPERTY`, `GET_PROPERTY`",
-            excerpt(method)
+             `SET_PROPERTY`, `GET_PROPERTY`{}",
+            excerpt(method),
+            place_of_fault::<parts::WithMethod>(text)
         ))),
     }
 }
 
 /// The params, where there are any and no more than `most`.
-fn params<'p>(parts: &'p Parts<'_>, most: usize) -> Result<&'p [Scalar<'p>], Refusal> {
+fn params<'p>(text: &str, parts: &'p Parts<'_>, most: usize) -> Result<&'p [Scalar<'p>], Refusal> {
     match &parts.params {
         Some(Params::Array { count, .. }) if *count > most => Err(Refusal::invalid("too many parameters")),
         Some(Params::Array { first, .. }) => Ok(first),
         Some(Params::Null | Params::Other) => Err(Refusal::invalid("params must be an array")),
-        None => Err(Refusal::invalid("missing field `params`")),
+        None => Err(missing::<parts::WithParams>(text, "params")),
+    }
+}
+
+/// A key that a request must have is not there, as reading it as a `T` says, too.
+fn missing<'de, T: Deserialize<'de>>(text: &'de str, key: &str) -> Refusal {
+    Refusal::invalid(format_args!("missing field `{key}`{}", place_of_fault::<T>(text)))
+}
+
+/// Where a request cannot be read as a `T`, as the exchange tells it behind its reason.
+fn place_of_fault<'de, T: Deserialize<'de>>(text: &'de str) -> String {
+    match serde_json::from_str::<T>(text) {
+        Ok(_) => String::new(),
+        Err(error) => format!(" at line {} column {}", error.line(), error.column()),
     }
 }
 

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::REQUEST_PARAMS_MAX;
 
@@ -41,6 +42,30 @@ pub(super) struct Parts<'de> {
     pub(super) method: Option<Scalar<'de>>,
     pub(super) params: Option<Params<'de>>,
     pub(super) id: Option<Scalar<'de>>,
+}
+
+/// A request that names a method, read to learn where one does not.
+#[derive(Deserialize)]
+pub(super) struct WithMethod {
+    #[expect(dead_code, reason = "it is read to see whether it can be")]
+    method: MethodName,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum MethodName {
+    Subscribe,
+    Unsubscribe,
+    ListSubscriptions,
+    SetProperty,
+    GetProperty,
+}
+
+/// A request that has params, likewise.
+#[derive(Deserialize)]
+pub(super) struct WithParams {
+    #[expect(dead_code, reason = "it is read to see whether it can be")]
+    params: IgnoredAny,
 }
 
 /// What the visitors below make of each JSON type; every type has an answer, so the only errors left are of syntax.

@@ -16,6 +16,7 @@
 pub mod decode;
 pub mod encode;
 mod reader;
+pub mod rest;
 
 #[cfg(test)]
 mod golden_tests;
