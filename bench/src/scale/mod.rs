@@ -10,6 +10,7 @@ pub mod memory;
 pub mod options;
 pub mod quiet;
 pub mod ramp;
+pub mod requests;
 pub mod results;
 pub mod trial;
 pub mod window;

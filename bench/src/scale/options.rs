@@ -52,6 +52,8 @@ pub enum Case {
     One,
     /// They take 1,000 symbols, by Zipf's law.
     Zipf,
+    /// 10,000 take one symbol, in turn without and with 2,000 snapshots of its book a second asked for by REST.
+    Requests,
     /// Some leave and come back all the time, 5 % a second of 100,000, for 5 minutes.
     Churn,
     /// All lose their connections at once and come back with backoff.
@@ -65,6 +67,7 @@ pub enum Case {
 ///   depthcast-bench scale                           240,000 at rest: memory, CPU, pings
 ///   depthcast-bench scale --case one                all on one symbol of 10 updates a second
 ///   depthcast-bench scale --case zipf               over 1,000 symbols, by Zipf's law
+///   depthcast-bench scale --case requests           10,000 on one symbol beside 2,000 snapshots a second by REST
 ///   depthcast-bench scale --case churn              5 % of 100,000 come and go each second
 ///   depthcast-bench scale --case reconnect          all gone at once, and back with backoff
 ///   depthcast-bench scale --connections 1000000     as far as it goes
@@ -83,7 +86,7 @@ pub struct ScaleOptions {
     #[arg(long, default_value = "quiet", value_name = "CASE")]
     pub case: Case,
 
-    /// How many connections. [default: 240000; churn: 100000]
+    /// How many connections. [default: 240000; churn: 100000; requests: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=i64::from(CONNECTIONS_MAX)))]
     pub connections: Option<u32>,
 
@@ -95,7 +98,7 @@ pub struct ScaleOptions {
     #[arg(long, default_value_t = 1.0, value_name = "S")]
     pub zipf: f64,
 
-    /// Updates a second of each symbol, up to 1000; 0 is a market that stands still. [default: 0; one, zipf: 10]
+    /// Updates a second of each symbol, up to 1000; 0 is a market that stands still. [default: 0; one, zipf, requests: 10]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub rate: Option<u32>,
 
@@ -116,7 +119,15 @@ pub struct ScaleOptions {
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub backoff_cap: Duration,
 
-    /// How long all are looked at; of churn, how long it goes on. [default: 60s; churn: 300s]
+    /// Requests a second of the case of that name.
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub requests: u32,
+
+    /// What these ask for. [default: /api/v3/depth of the first symbol, 100 levels a side]
+    #[arg(long, value_name = "PATH")]
+    pub request: Option<String>,
+
+    /// How long all are looked at; of churn, how long it goes on; of requests, each time. [default: 60s; churn: 300s; requests: 20s]
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub window: Option<Duration>,
 
@@ -153,10 +164,10 @@ pub struct ScaleOptions {
 impl ScaleOptions {
     /// How many connections.
     pub fn connections(&self) -> u32 {
-        self.connections.unwrap_or(if self.case == Case::Churn {
-            100_000
-        } else {
-            240_000
+        self.connections.unwrap_or(match self.case {
+            Case::Churn => 100_000,
+            Case::Requests => 10_000,
+            Case::Quiet | Case::One | Case::Zipf | Case::Reconnect => 240_000,
         })
     }
 
@@ -169,7 +180,7 @@ impl ScaleOptions {
     /// Updates a second of each.
     pub fn rate(&self) -> u32 {
         self.rate.unwrap_or(match self.case {
-            Case::One | Case::Zipf => 10,
+            Case::One | Case::Zipf | Case::Requests => 10,
             Case::Quiet | Case::Churn | Case::Reconnect => 0,
         })
     }
@@ -181,7 +192,11 @@ impl ScaleOptions {
 
     /// How long all are looked at.
     pub fn window(&self) -> Duration {
-        let usual_s = if self.case == Case::Churn { 300 } else { 60 };
+        let usual_s = match self.case {
+            Case::Churn => 300,
+            Case::Requests => 20,
+            Case::Quiet | Case::One | Case::Zipf | Case::Reconnect => 60,
+        };
         self.window.unwrap_or(Duration::from_secs(usual_s))
     }
 
@@ -227,7 +242,7 @@ impl ScaleOptions {
             cap_us: us(self.backoff_cap),
         };
         match self.case {
-            Case::Quiet | Case::One | Case::Zipf => Role::Stay,
+            Case::Quiet | Case::One | Case::Zipf | Case::Requests => Role::Stay,
             Case::Churn => Role::Churn {
                 // A cast from float saturates.
                 per_million: (self.churn * 10_000.0).round() as u32,
@@ -303,7 +318,7 @@ impl ScaleOptions {
                 "a market that stands still has one symbol: give --rate 1 or more with --symbols".into(),
             );
         }
-        if self.is_quiet() && matches!(self.case, Case::One | Case::Zipf) {
+        if self.is_quiet() && matches!(self.case, Case::One | Case::Zipf | Case::Requests) {
             return Err("this case is of a market that moves: give a --rate of 1 or more".into());
         }
         self.check_sizes()
@@ -370,6 +385,7 @@ mod tests {
         assert_eq!(of("zipf"), (240_000, 1000, 10, 60));
         assert_eq!(of("churn"), (100_000, 1, 0, 300));
         assert_eq!(of("reconnect"), (240_000, 1, 0, 60));
+        assert_eq!(of("requests"), (10_000, 1, 10, 20));
         let told = scale(&[
             "--case",
             "churn",

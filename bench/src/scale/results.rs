@@ -1,5 +1,6 @@
 //! The figures of a case, and what was wrong with it.
 
+pub mod requests;
 pub mod turnover;
 
 use super::memory::MemoryLook;
@@ -190,7 +191,7 @@ pub fn add_use(findings: &mut Findings, options: &ScaleOptions, alone: &CrowdTot
 }
 
 /// CPU of the engine, the load and the cores.
-fn add_cpu(findings: &mut Findings, what: &str, seen: &Seen) {
+pub(super) fn add_cpu(findings: &mut Findings, what: &str, seen: &Seen) {
     let between = &seen.between;
     for (name, unit, ns) in [
         ("CPU of the engine", "% of a core", between.run_ns),
@@ -215,7 +216,7 @@ fn busy_ns(options: &ScaleOptions, between: &Between) -> u64 {
 }
 
 /// Who was lost, and what else is wrong with any case; `which` as in [`add_books`].
-fn check(findings: &mut Findings, options: &ScaleOptions, which: &str, seen: &Seen) {
+pub(super) fn check(findings: &mut Findings, options: &ScaleOptions, which: &str, seen: &Seen) {
     let closed = |wanted: &dyn Fn(u16) -> bool| {
         let of = |totals: &CrowdTotals| -> u64 {
             let closed = totals.report.fleet.closed.iter();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::course::MemoryCourse;
 use super::options::{Case, RETURN_PATIENCE, ScaleOptions};
 use super::ramp::{SERVER, Stage};
+use super::requests::{RequestPlan, Requests};
 use super::results;
 use super::results::turnover::{self, Turnover};
 use super::window::{self, Seen, Window};
@@ -81,6 +82,7 @@ fn case(own: &Own, options: &ScaleOptions, progress: &Progress) -> Result<Findin
             }
         }
         Case::One | Case::Zipf => in_use(own, options, &mut findings, progress)?,
+        Case::Requests => beside_requests(own, options, &mut findings, progress)?,
         Case::Churn | Case::Reconnect => leave_and_come_back(own, options, &mut findings, progress)?,
     }
     Ok(findings)
@@ -172,6 +174,47 @@ fn in_use(
     progress.say(SERVER, "books by REST");
     let rest = compare_books(&mut stage)?;
     results::add_books(findings, "", &seen, &rest);
+    end(stage, findings, progress);
+    Ok(())
+}
+
+/// The same, in turn without and with requests to REST: A B B A, so that what drifts meets both alike.
+fn beside_requests(
+    own: &Own,
+    options: &ScaleOptions,
+    findings: &mut Findings,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let Some(mut stage) = build(own, options, options.ping_ms, findings, progress)? else {
+        return Ok(());
+    };
+    let symbol = rest::symbol_of(stage.market.streams.first().map_or("", String::as_str));
+    let plan = RequestPlan {
+        server: stage.engine.address(),
+        target: options
+            .request
+            .clone()
+            .unwrap_or(format!("/api/v3/depth?symbol={symbol}")),
+        per_second: options.requests,
+        core: options.scene.fleet_core,
+    };
+    let mut windows = Vec::new();
+    for is_beside in [false, true, true, false] {
+        let asking = is_beside.then(|| Requests::begin(&plan)).transpose();
+        let asking = asking.map_err(|error| RunError::Usage(format!("no requests can be made: {error}")))?;
+        let what = if is_beside {
+            "beside requests"
+        } else {
+            "without requests"
+        };
+        let seen = window::watch(&mut stage, options.window(), what, cores(options), progress)?;
+        windows.push((seen, asking.map(Requests::end)));
+    }
+    results::requests::add(findings, options, &windows);
+    let rest = compare_books(&mut stage)?;
+    if let Some((seen, _)) = windows.last() {
+        results::add_books(findings, "", seen, &rest);
+    }
     end(stage, findings, progress);
     Ok(())
 }
