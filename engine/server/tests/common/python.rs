@@ -8,19 +8,30 @@ use super::program::run;
 use super::raw::PATIENCE;
 
 /// What is installed, to the version: a test must not change its meaning by itself.
-const PACKAGES: [&str; 3] = ["websockets==15.0.1", "websocket-client==1.8.0", "sbe==0.4.3"];
+const PACKAGES: [&str; 5] = [
+    "websockets==15.0.1",
+    "websocket-client==1.8.0",
+    "sbe==0.4.3",
+    "ccxt==4.5.90",
+    "python-binance==1.0.37",
+];
 
 /// Making the environment takes seconds; a slow package index some more.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a script of `tests/clients` with the packages at hand and gives what it wrote to standard output.
 pub fn run_client(script: &str, arguments: &[&str]) -> String {
+    run(&mut client(script, arguments), 3 * PATIENCE).stdout
+}
+
+/// A script of `tests/clients`, to be run with the packages at hand.
+pub fn client(script: &str, arguments: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
     let mut command = Command::new(interpreter());
     command.arg(script).args(arguments);
-    run(&mut command, 3 * PATIENCE).stdout
+    command
 }
 
 /// The interpreter of an environment that has the packages. Panics where it cannot be made: these tests are never
