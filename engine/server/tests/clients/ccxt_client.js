@@ -2,11 +2,8 @@
 "use strict";
 
 const ccxt = require("ccxt");
+const { LEVELS, say } = require("./book.js");
 
-// Levels a side that are shown of a book.
-const LEVELS = 20;
-
-const say = (what) => console.log(JSON.stringify(what));
 const side = (levels) => levels.slice(0, LEVELS).map(([price, qty]) => [price.toFixed(8), qty.toFixed(8)]);
 
 function exchange(host, base) {

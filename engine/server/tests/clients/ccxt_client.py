@@ -1,18 +1,11 @@
 """ccxt's watchOrderBook and watchTrades, over the bases /ws and /stream at once. Prints what tests/interop reads."""
 
 import asyncio
-import json
 import sys
 import time
 
 import ccxt.pro
-
-# Levels a side that are shown of a book.
-LEVELS = 20
-
-
-def say(**what):
-    print(json.dumps(what, separators=(",", ":")), flush=True)
+from book import LEVELS, say, text
 
 
 def side(levels):
@@ -36,8 +29,7 @@ async def books(client, name, market, until):
 async def trades(client, name, market, until):
     while time.monotonic() < until:
         for trade in await client.watch_trades(market["symbol"]):
-            payload = json.dumps(trade["info"], separators=(",", ":"))
-            say(client=name, symbol=market["id"], trade=payload)
+            say(client=name, symbol=market["id"], trade=text(trade["info"]))
 
 
 async def watch(host, base, ids, seconds):

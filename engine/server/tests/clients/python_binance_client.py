@@ -3,20 +3,13 @@ what tests/interop reads."""
 
 import asyncio
 import importlib.metadata
-import json
 import sys
 import time
 
 from binance import AsyncClient, BinanceSocketManager, DepthCacheManager
-
-# Levels a side that are shown of a book.
-LEVELS = 20
+from book import LEVELS, say, text
 
 VERSION = importlib.metadata.version("python-binance")
-
-
-def say(**what):
-    print(json.dumps(what, separators=(",", ":")), flush=True)
 
 
 def side(levels):
@@ -61,7 +54,7 @@ async def trades(client, symbol, until):
             event = await socket.recv()
             if event["e"] == "error":
                 raise RuntimeError(event)
-            say(client=name, symbol=symbol, trade=json.dumps(event, separators=(",", ":")))
+            say(client=name, symbol=symbol, trade=text(event))
 
 
 async def combined(client, symbols, until):
@@ -71,7 +64,7 @@ async def combined(client, symbols, until):
     async with BinanceSocketManager(client).multiplex_socket(streams) as socket:
         while time.monotonic() < until:
             event = (await socket.recv())["data"]
-            say(client=name, symbol=event["s"], trade=json.dumps(event, separators=(",", ":")))
+            say(client=name, symbol=event["s"], trade=text(event))
 
 
 async def main(host, seconds, symbols):

@@ -9,7 +9,14 @@ use super::python::once_installed;
 use super::raw::PATIENCE;
 
 /// What is installed, to the version: a test must not change its meaning by itself.
-const PACKAGES: [&str; 2] = ["ws@8.18.3", "ccxt@4.5.84"];
+const PACKAGES: [&str; 6] = [
+    "ws@8.18.3",
+    "ccxt@4.5.84",
+    "@binance/spot@32.0.4",
+    "binance@3.6.5",
+    "binance-api-node@0.13.10",
+    "node-binance-api@1.0.33",
+];
 
 /// Installing takes seconds; a slow registry some more.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(300);

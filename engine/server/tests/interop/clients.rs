@@ -13,32 +13,32 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// One way of a client to watch a market.
 #[derive(Debug)]
-pub struct Way {
+pub(super) struct Way {
     /// The name that its lines have.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Books of a symbol that it has to show; 0 where it keeps none.
-    pub books_min: u64,
+    pub(super) books_min: u64,
     /// Whether it shows trades.
-    pub trades: bool,
+    pub(super) trades: bool,
     /// How often it may begin a book anew.
-    pub resyncs_max: u64,
+    pub(super) resyncs_max: u64,
 }
 
 /// A script and its ways.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     command: fn(&[&str]) -> Command,
     /// What it reports on.
-    pub ways: &'static [Way],
+    pub(super) ways: &'static [Way],
 }
 
 /// What a client wrote.
 #[derive(Debug)]
-pub struct Said {
+pub(super) struct Said {
     /// Who.
-    pub client: &'static Client,
+    pub(super) client: &'static Client,
     /// Its lines.
-    pub text: String,
+    pub(super) text: String,
 }
 
 const fn way(name: &'static str, books_min: u64, trades: bool) -> Way {
@@ -86,6 +86,22 @@ const CLIENTS: &[Client] = &[
         ],
     },
     Client {
+        command: |arguments| python::exchange_client("binance_clients.py", arguments),
+        ways: &[
+            way("binance-sdk-spot", OF_100_MS, true),
+            way("binance-connector", OF_100_MS, true),
+        ],
+    },
+    Client {
+        command: |arguments| node::client("binance_clients.js", arguments),
+        ways: &[
+            way("@binance/spot", OF_100_MS, true),
+            way("binance", OF_100_MS, true),
+            way("binance-api-node", OF_100_MS, true),
+            way("node-binance-api", OF_100_MS, true),
+        ],
+    },
+    Client {
         command: |arguments| python::client("websockets_book.py", arguments),
         ways: &[
             way("websockets, /ws@100ms", OF_100_MS, true),
@@ -104,7 +120,7 @@ const CLIENTS: &[Client] = &[
 ];
 
 /// Runs all clients side by side, each for `watched` from when it has begun.
-pub fn run_all(address: SocketAddr, watched: Duration, symbols: &[&str]) -> Vec<Said> {
+pub(super) fn run_all(address: SocketAddr, watched: Duration, symbols: &[&str]) -> Vec<Said> {
     let (host, seconds) = (address.to_string(), watched.as_secs().to_string());
     let arguments = [&[host.as_str(), seconds.as_str()], symbols].concat();
     thread::scope(|scope| {

@@ -36,6 +36,8 @@ struct Line<'a> {
     trade: Option<String>,
     /// How often books were begun anew.
     resyncs: Option<u64>,
+    /// What the client itself found wrong.
+    fault: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +47,7 @@ struct TradeId {
 
 /// What one way of a client came to.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     name: &'static str,
     version: String,
     books: u64,
@@ -53,11 +55,11 @@ pub struct Row {
     trades: u64,
     resyncs: u64,
     /// What was wrong; empty where all was well.
-    pub faults: Vec<String>,
+    pub(super) faults: Vec<String>,
 }
 
 /// A row for each way of the client, which had `symbols` symbols to watch.
-pub fn judge(said: &Said, symbols: u64, record: &Record) -> Vec<Row> {
+pub(super) fn judge(said: &Said, symbols: u64, record: &Record) -> Vec<Row> {
     let lines: Vec<Line<'_>> = said
         .text
         .lines()
@@ -97,6 +99,9 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
             row.version = version.to_string();
         }
         row.resyncs = row.resyncs.max(line.resyncs.unwrap_or(0));
+        if let Some(fault) = &line.fault {
+            row.fault(fault.clone());
+        }
         let Some(symbol) = line.symbol else { continue };
         let result = match (line.u, &line.trade) {
             (Some(id), None) => row.book(line, record.book(symbol, id), id),
@@ -171,7 +176,7 @@ impl Row {
 }
 
 /// The rows as a table of Markdown.
-pub fn table(market: &str, rows: &[Row]) -> String {
+pub(super) fn table(market: &str, rows: &[Row]) -> String {
     let mut out = String::from(
         "| client | version | market | books compared | of them whole | trades compared | begun anew | result |\n\
          |---|---|---|---|---|---|---|---|\n",

@@ -25,26 +25,26 @@ struct Head<'a> {
 
 /// States and trades by symbol and id.
 #[derive(Debug, Default)]
-pub struct Record {
+pub(super) struct Record {
     states: HashMap<String, HashMap<u64, State>>,
     trades: HashMap<String, HashMap<u64, String>>,
 }
 
 impl Record {
     /// The book of a symbol where an event ended at this id.
-    pub fn book(&self, symbol: &str, id: u64) -> Option<&State> {
+    pub(super) fn book(&self, symbol: &str, id: u64) -> Option<&State> {
         self.states.get(symbol)?.get(&id)
     }
 
     /// Every state of every book.
-    pub fn books(&self) -> impl Iterator<Item = (&str, &State)> {
+    pub(super) fn books(&self) -> impl Iterator<Item = (&str, &State)> {
         self.states
             .iter()
             .flat_map(|(symbol, states)| states.values().map(move |state| (symbol.as_str(), state)))
     }
 
     /// The payload of a trade.
-    pub fn trade(&self, symbol: &str, id: u64) -> Option<&str> {
+    pub(super) fn trade(&self, symbol: &str, id: u64) -> Option<&str> {
         self.trades.get(symbol)?.get(&id).map(String::as_str)
     }
 
@@ -55,7 +55,7 @@ impl Record {
 }
 
 /// The subscriber, on a thread of its own.
-pub struct Witness {
+pub(super) struct Witness {
     address: SocketAddr,
     symbols: Vec<String>,
     until: mpsc::Sender<HashMap<String, u64>>,
@@ -64,7 +64,7 @@ pub struct Witness {
 
 impl Witness {
     /// Begins to follow these symbols; what comes after this is on record.
-    pub fn begin(address: SocketAddr, symbols: &[&str]) -> Witness {
+    pub(super) fn begin(address: SocketAddr, symbols: &[&str]) -> Witness {
         let names: Vec<String> = symbols
             .iter()
             .map(|symbol| symbol.to_lowercase())
@@ -81,7 +81,7 @@ impl Witness {
     }
 
     /// Follows on to where the books are now, so that no client has seen more.
-    pub fn end(self) -> Record {
+    pub(super) fn end(self) -> Record {
         let now = self.symbols.into_iter().map(|symbol| {
             let id = snapshot(self.address, &symbol).id();
             (symbol, id)
