@@ -2,11 +2,15 @@
 //! speaks HTTP here; what it answers comes from the market thread.
 
 mod rest;
+mod returned;
 mod rewind;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -21,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::os::handoff::{HEAD_BYTES_MAX, Taken, Taker};
 use crate::reactor::messages::MarketRequest;
 use rest::Rest;
+use returned::Subscriber;
 use rewind::Rewind;
 
 /// Descriptors that the table of all threads but the workers needs beside one for each worker's bell: feeds, signals, the
@@ -59,7 +64,7 @@ pub fn run(connections: Taker, market: Sender<MarketRequest>, places: usize) -> 
         .enable_all()
         .build()?;
     runtime.block_on(async move {
-        let connections = connections.watched()?;
+        let connections = Arc::new(connections.watched()?);
         let rest = Arc::new(Rest::new(market));
         let places = Arc::new(Semaphore::new(places));
         let mut head = vec![0; HEAD_BYTES_MAX];
@@ -72,9 +77,9 @@ pub fn run(connections: Taker, market: Sender<MarketRequest>, places: usize) -> 
                 }
                 Taken::Ended => break,
             };
-            let (head, rest) = (head[..bytes].to_vec(), rest.clone());
+            let (head, rest, ways) = (head[..bytes].to_vec(), rest.clone(), connections.clone());
             tokio::spawn(async move {
-                if let Err(error) = serve(head, socket, rest).await {
+                if let Err(error) = serve(head, socket, rest, &ways).await {
                     tracing::debug!(%error, "an HTTP connection failed");
                 }
                 drop(place);
@@ -107,21 +112,40 @@ async fn serve(
     head: Vec<u8>,
     socket: std::net::TcpStream,
     rest: Arc<Rest>,
+    workers: &AsyncFd<Taker>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stream = Rewind::new(head, TcpStream::from_std(socket)?);
+    let subscriber = Arc::new(Subscriber::default());
+    let awaited = subscriber.clone();
     let service = service_fn(move |request| {
-        let rest = rest.clone();
-        async move { Ok::<_, Infallible>(rest.answer(&request).await) }
+        let (rest, subscriber) = (rest.clone(), subscriber.clone());
+        async move {
+            if returned::is_subscribers(&request) {
+                subscriber.came(&request).await;
+            }
+            Ok::<_, Infallible>(rest.answer(&request).await)
+        }
     });
-    let serving = http1::Builder::new()
+    let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
         // A client may end its direction behind its request and still wait for the answer.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(LIFE_MAX, serving).await {
-        Ok(served) => Ok(served?),
-        Err(_) => Ok(()),
-    }
+    let came = {
+        let mut served = pin!(tokio::time::timeout(LIFE_MAX, &mut serving));
+        let mut came = pin!(awaited.head());
+        poll_fn(|context| match served.as_mut().poll(context) {
+            Poll::Ready(served) => Poll::Ready(Err(served)),
+            Poll::Pending => came.as_mut().poll(context).map(Ok),
+        })
+        .await
+    };
+    let head = match came {
+        Ok(head) => head,
+        Err(served) => return Ok(served.unwrap_or(Ok(()))?),
+    };
+    let parts = serving.into_parts();
+    returned::give_back(head, &parts.read_buf, parts.io.into_inner(), workers.get_ref())
 }

@@ -26,6 +26,13 @@ impl Rewind {
     }
 }
 
+impl Rewind {
+    /// The socket, and what was not given again yet.
+    pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.head.split_off(self.given))
+    }
+}
+
 impl AsyncRead for Rewind {
     fn poll_read(
         mut self: Pin<&mut Self>,

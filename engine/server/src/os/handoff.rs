@@ -1,16 +1,18 @@
-//! Sockets on their way from one descriptor table to another, each with the bytes that were read from it already.
+//! Sockets on their way from one descriptor table to another, each with the bytes that were read from it already. A way
+//! leads back, too: what the taker gives is taken by whichever giver comes first.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Bytes that go along with a socket at most.
@@ -63,24 +65,17 @@ pub fn pair() -> io::Result<(Giver, Taker)> {
 impl Giver {
     /// Gives a copy of `socket` with `head`, which must not be empty (an empty message would be an end).
     pub fn give(&self, socket: BorrowedFd<'_>, head: &[u8]) -> Result<(), NotGiven> {
-        debug_assert!(!head.is_empty());
-        if head.len() > HEAD_BYTES_MAX {
-            return Err(NotGiven::HeadTooLarge);
-        }
-        let sockets = [socket];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut along = SendAncillaryBuffer::new(&mut space);
-        if !along.push(SendAncillaryMessage::ScmRights(&sockets)) {
-            return Err(NotGiven::Host(Errno::NOBUFS));
-        }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(head)], &mut along, flags)) {
-            Ok(_) => Ok(()),
-            // The last is how the kernel says that too many sockets of this user are on their way.
-            Err(Errno::AGAIN | Errno::TOOMANYREFS) => Err(NotGiven::Full),
-            Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(NotGiven::Ended),
-            Err(error) => Err(NotGiven::Host(error)),
-        }
+        send(&self.0, socket, head)
+    }
+
+    /// Takes what came back, as [`Taker::take`] does; [`Taken::Ended`] when the taker is gone.
+    pub fn take_back(&self, buffer: &mut [u8]) -> io::Result<Taken> {
+        receive(&self.0, buffer)
+    }
+
+    /// Lets what comes back wake the poll of `registry`, edge-triggered; of several givers, each poll is woken.
+    pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.0.as_raw_fd()), token, Interest::READABLE)
     }
 }
 
@@ -100,29 +95,57 @@ impl AsFd for Giver {
 impl Taker {
     /// Takes what is there; `WouldBlock` when nothing is. `buffer` should have room for [`HEAD_BYTES_MAX`].
     pub fn take(&self, buffer: &mut [u8]) -> io::Result<Taken> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut along = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let message = retry_on_intr(|| recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut along, flags))?;
-        let mut sockets = along.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
-            _ => None,
-        });
-        Ok(match (sockets.next(), message.bytes) {
-            (None, 0) => Taken::Ended,
-            (Some(socket), bytes) if !message.flags.contains(ReturnFlags::TRUNC) => {
-                Taken::Socket(socket, bytes)
-            }
-            _ => Taken::Lost,
-        })
+        receive(&self.0, buffer)
     }
+
+    /// Gives a socket back, as [`Giver::give`] does.
+    pub fn give_back(&self, socket: BorrowedFd<'_>, head: &[u8]) -> Result<(), NotGiven> {
+        send(&self.0, socket, head)
+    }
+}
+
+fn send(way: &OwnedFd, socket: BorrowedFd<'_>, head: &[u8]) -> Result<(), NotGiven> {
+    debug_assert!(!head.is_empty());
+    if head.len() > HEAD_BYTES_MAX {
+        return Err(NotGiven::HeadTooLarge);
+    }
+    let sockets = [socket];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = SendAncillaryBuffer::new(&mut space);
+    if !along.push(SendAncillaryMessage::ScmRights(&sockets)) {
+        return Err(NotGiven::Host(Errno::NOBUFS));
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match retry_on_intr(|| sendmsg(way, &[IoSlice::new(head)], &mut along, flags)) {
+        Ok(_) => Ok(()),
+        // The last is how the kernel says that too many sockets of this user are on their way.
+        Err(Errno::AGAIN | Errno::TOOMANYREFS) => Err(NotGiven::Full),
+        Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(NotGiven::Ended),
+        Err(error) => Err(NotGiven::Host(error)),
+    }
+}
+
+fn receive(way: &OwnedFd, buffer: &mut [u8]) -> io::Result<Taken> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = retry_on_intr(|| recvmsg(way, &mut [IoSliceMut::new(buffer)], &mut along, flags))?;
+    let mut sockets = along.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+        _ => None,
+    });
+    Ok(match (sockets.next(), message.bytes) {
+        (None, 0) => Taken::Ended,
+        (Some(socket), bytes) if !message.flags.contains(ReturnFlags::TRUNC) => Taken::Socket(socket, bytes),
+        _ => Taken::Lost,
+    })
 }
 
 impl Taker {
     /// To be waited for in a runtime of tokio, which must be the calling one.
     pub fn watched(self) -> io::Result<AsyncFd<Taker>> {
         // SAFETY: a taker owns its one descriptor for as long as it lives, and never gives another.
-        let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        let watched = unsafe { AsyncFd::register_with_interest(self, tokio::io::Interest::READABLE) };
         Ok(watched?)
     }
 
@@ -171,6 +194,39 @@ mod tests {
         read(&ours, &mut heard).unwrap();
         assert_eq!(&heard, b"through");
         assert!(matches!(taker.take(&mut buffer).unwrap(), Taken::Ended));
+    }
+
+    #[test]
+    fn a_socket_that_is_given_back_wakes_a_giver_with_its_head() {
+        let (giver, taker) = pair().unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        giver.register(poll.registry(), Token(7)).unwrap();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        taker.give_back(theirs.as_fd(), b"GET /ws/0").unwrap();
+        drop(theirs);
+        let mut events = mio::Events::with_capacity(4);
+        poll.poll(&mut events, Some(std::time::Duration::from_secs(10)))
+            .unwrap();
+        assert!(
+            events
+                .iter()
+                .any(|event| event.token() == Token(7) && event.is_readable())
+        );
+        let mut buffer = vec![0; HEAD_BYTES_MAX];
+        let Taken::Socket(socket, bytes) = giver.take_back(&mut buffer).unwrap() else {
+            panic!("no socket came back");
+        };
+        assert_eq!(&buffer[..bytes], b"GET /ws/0");
+        write(&socket, b"through").unwrap();
+        let mut heard = [0; 7];
+        read(&ours, &mut heard).unwrap();
+        assert_eq!(&heard, b"through");
+        assert_eq!(
+            giver.take_back(&mut buffer).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+        drop(taker);
+        assert!(matches!(giver.take_back(&mut buffer).unwrap(), Taken::Ended));
     }
 
     #[test]

@@ -235,17 +235,21 @@ impl<S: Socket> Connections<S> {
         // Edge-triggered: a full buffer means that there may be more, which nothing would announce. A short read
         // emptied the socket, but for an end of stream that was announced already.
         let has_more = read == self.read_buffer.len() || connection.is_ending;
-        let was_open = connection.session.is_open();
         let buffer = std::mem::take(&mut self.read_buffer);
-        let next = self.with_session(id, |session, turn| session.on_bytes(&buffer[..read], turn));
+        self.on_bytes(id, &buffer[..read], has_more);
+        self.read_buffer = buffer;
+    }
+
+    /// Bytes of a connection, behind which there may be more.
+    pub(super) fn on_bytes(&mut self, id: u32, bytes: &[u8], has_more: bool) {
+        let was_open = self.slab[id].session.is_open();
+        let next = self.with_session(id, |session, turn| session.on_bytes(bytes, turn));
         let connection = &mut self.slab[id];
         if !was_open && connection.session.is_open() {
             connection.opened_in = self.sweeps;
         }
-        let head =
-            (next == Next::HandOff).then(|| connection.session.take_head(&buffer[..read], &mut self.buffers));
-        self.read_buffer = buffer;
-        if let Some(head) = head {
+        if next == Next::HandOff {
+            let head = connection.session.take_head(bytes, &mut self.buffers);
             if let Some(connection) = self.forget(id) {
                 self.handed_off.push((connection.socket, head));
             }

@@ -68,6 +68,11 @@ impl Occupancy {
         self.with_state(|state| std::mem::take(&mut state.all_were_full))
     }
 
+    /// Whether no worker has room.
+    pub(super) fn are_all_full(&self) -> bool {
+        self.with_state(|state| state.is_full.iter().all(|&is_full| is_full))
+    }
+
     /// How worker number `index` sees it now.
     pub(super) fn view(&self, index: usize) -> View {
         self.with_state(|state| {
@@ -120,7 +125,9 @@ mod tests {
     fn that_all_are_full_is_told_once_until_that_is_over() {
         let occupancy = Occupancy::new(2, 1);
         assert!(!occupancy.set_full(1, true));
+        assert!(!occupancy.are_all_full());
         assert!(occupancy.set_full(0, true));
+        assert!(occupancy.are_all_full());
         assert!(!occupancy.view(0).has_heir && !occupancy.view(1).has_heir);
         assert!(!occupancy.set_full(0, false));
         assert!(!occupancy.set_full(0, true));

@@ -27,7 +27,7 @@ use super::topics::Topics;
 use crate::fanout::{Fanout, FanoutLimits};
 use crate::os::apart::Stays;
 use crate::os::clock::{self, Clock};
-use crate::os::handoff::{Giver, NotGiven};
+use crate::os::handoff::{Giver, HEAD_BYTES_MAX, NotGiven, Taken};
 use crate::os::wake::Ear;
 use crate::os::{cpu, net};
 use crate::session::ending::Goodbye;
@@ -35,8 +35,10 @@ use crate::session::handshake::{NO_ROOM, unavailable};
 use crate::session::{EndCause, SessionLimits, TICK_MS, TurnedAway};
 
 const WAKER: Token = Token(usize::MAX);
+/// What the admin thread gives back.
+const RETURNS: Token = Token(usize::MAX - 1);
 /// The first of those of listeners, which go downwards; connections have theirs from 0 up.
-const LISTENER: Token = Token(usize::MAX - 1);
+const LISTENER: Token = Token(usize::MAX - 2);
 
 /// Poll events taken at a time.
 const EVENTS_MAX: usize = 1024;
@@ -47,6 +49,8 @@ const ACCEPTS_PER_SLICE: usize = 64;
 const ACCEPTS_WHILE_MANY_WAIT: usize = 8;
 /// See [`ACCEPTS_WHILE_MANY_WAIT`].
 const READS_WAITING_MAX: usize = 256;
+/// Connections taken back from the admin thread before anything else has its turn.
+const RETURNS_PER_SLICE: usize = 16;
 /// Connections read before anything else has its turn.
 const READS_PER_SLICE: usize = 128;
 /// Messages taken from the mailbox before anything else has its turn.
@@ -135,6 +139,7 @@ pub struct Worker {
     clock: Clock,
     now: u32,
     inbox_may_have_more: bool,
+    returns_may_have_more: bool,
     timers_may_be_due: bool,
     /// Set once the worker is to end: at this tick at the latest.
     stop_at: Option<u32>,
@@ -161,6 +166,7 @@ impl Worker {
             poll.registry(),
         )?;
         let ear = Ear::register(ends.bell, poll.registry(), WAKER)?;
+        ends.admin.register(poll.registry(), RETURNS)?;
         let connections = Connections::new(
             table.connections + table.refusals,
             Fanout::new(settings.fanout),
@@ -184,6 +190,7 @@ impl Worker {
             clock,
             now: 0,
             inbox_may_have_more: false,
+            returns_may_have_more: false,
             timers_may_be_due: false,
             stop_at: None,
             is_stopping_at_once: false,
@@ -219,6 +226,7 @@ impl Worker {
                         self.inbox.acknowledge();
                         self.inbox_may_have_more = true;
                     }
+                    RETURNS => self.returns_may_have_more = true,
                     token if self.acceptor.on_event(token) => {}
                     Token(id) => {
                         if event.is_writable() {
@@ -244,6 +252,7 @@ impl Worker {
     fn patience(&mut self) -> Duration {
         let busy = self.acceptor.has_more()
             || (self.inbox_may_have_more && self.connections.takes_messages())
+            || (self.returns_may_have_more && self.load().served < self.settings.table.connections)
             || self.timers_may_be_due
             || self.connections.is_sweeping()
             || self.connections.reads_waiting() > 0
@@ -262,6 +271,9 @@ impl Worker {
         }
         self.connections.read_some(READS_PER_SLICE);
         self.accept_some();
+        if self.returns_may_have_more {
+            self.take_back();
+        }
         self.pass_on_requests();
         self.connections.topics.flush();
         self.connections.sweep_some(SWEEP_PER_SLICE);
@@ -294,7 +306,7 @@ impl Worker {
                     let turned_away = self.note_attempt(peer);
                     self.admit(socket, turned_away);
                 }
-                Some(Arrival::NoRoom(socket)) => self.admit(socket, Some(TurnedAway::NoRoom)),
+                Some(Arrival::NoRoom(socket)) => drop(self.admit(socket, Some(TurnedAway::NoRoom))),
                 Some(Arrival::Unheard(socket)) => self.refuse_unheard(socket),
                 Some(Arrival::Gone) => {}
                 None => return,
@@ -327,10 +339,14 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, socket: TcpStream, turned_away: Option<TurnedAway>) {
+    /// Its number, unless it has not come to be served or turned away.
+    fn admit(&mut self, socket: TcpStream, turned_away: Option<TurnedAway>) -> Option<u32> {
         let id = match self.connections.insert(socket, turned_away) {
             Ok(id) => id,
-            Err(socket) => return self.refuse_unheard(socket),
+            Err(socket) => {
+                self.refuse_unheard(socket);
+                return None;
+            }
         };
         if turned_away == Some(TurnedAway::NoRoom) {
             self.connections.counts().refused.add_one();
@@ -339,12 +355,45 @@ impl Worker {
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
-        let Some(socket) = self.connections.socket_mut(id) else {
-            return;
-        };
+        let socket = self.connections.socket_mut(id)?;
         if let Err(error) = registry.register(socket, Token(id as usize), interest) {
             self.connections.drop_connection(id);
             self.acceptor.starve(self.now, &error, self.connections.counts());
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Takes connections that the admin thread served and whose next request is a subscriber's. Whichever worker comes first
+    /// has them; a full one leaves them to others while there are any with room.
+    fn take_back(&mut self) {
+        let mut head = Vec::new();
+        for _ in 0..RETURNS_PER_SLICE {
+            let load = self.load();
+            let has_room = load.served < self.settings.table.connections;
+            if !has_room && !self.links.occupancy.are_all_full() {
+                return;
+            }
+            head.resize(HEAD_BYTES_MAX, 0);
+            match self.admin.take_back(&mut head) {
+                Ok(Taken::Socket(socket, bytes)) => {
+                    let socket = TcpStream::from_std(socket.into());
+                    if self.stop_at.is_some() || (!has_room && load.refused >= self.settings.table.refusals) {
+                        self.refuse_unheard(socket);
+                    } else if let Some(id) = self.admit(socket, (!has_room).then_some(TurnedAway::NoRoom)) {
+                        self.connections.on_bytes(id, &head[..bytes], true);
+                    }
+                }
+                Ok(Taken::Lost) => tracing::warn!(
+                    worker = self.index,
+                    "a connection was lost: the host refuses another descriptor"
+                ),
+                // Another worker was quicker, or the admin thread has gone.
+                Ok(Taken::Ended) | Err(_) => {
+                    self.returns_may_have_more = false;
+                    return;
+                }
+            }
         }
     }
 

@@ -17,7 +17,7 @@ const CAPTURE: &str = "spot_btcusdt_20240808.gz";
 const DECIMALS: usize = 8;
 
 /// Levels a side that a [`State`] keeps: the most that a partial depth stream shows.
-const TOP_LEVELS: usize = 20;
+pub const TOP_LEVELS: usize = 20;
 
 /// The folder of recorded markets.
 pub fn folder() -> PathBuf {

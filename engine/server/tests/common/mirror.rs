@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::market::{Level, State, level_hash};
+use super::market::{Level, State, TOP_LEVELS, level_hash};
 
 /// A subscriber's book.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,16 @@ impl Mirror {
             bids.iter().rev().map(level).take(levels_max).collect(),
             asks.iter().map(level).take(levels_max).collect(),
         ]
+    }
+
+    /// Condensed.
+    pub fn state(&self) -> State {
+        State {
+            id: self.id,
+            hash: self.hash,
+            counts: self.sides.each_ref().map(BTreeMap::len),
+            top: self.top(TOP_LEVELS),
+        }
     }
 
     /// Applies an event by the public rules: one that is not newer is dropped (false), the first one contains the next

@@ -8,25 +8,58 @@ use super::program::run;
 use super::raw::PATIENCE;
 
 /// What is installed, to the version: a test must not change its meaning by itself.
-const PACKAGES: [&str; 3] = ["websockets==15.0.1", "websocket-client==1.8.0", "sbe==0.4.3"];
+const PACKAGES: [&str; 5] = [
+    "websockets==15.0.1",
+    "websocket-client==1.8.0",
+    "sbe==0.4.3",
+    "ccxt==4.5.90",
+    "python-binance==1.0.37",
+];
+
+/// The exchange's own libraries, which have an environment of their own: theirs and python-binance are packages of one name.
+const EXCHANGE_PACKAGES: [&str; 2] = ["binance-sdk-spot==13.2.0", "binance-connector==3.13.0"];
 
 /// Making the environment takes seconds; a slow package index some more.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a script of `tests/clients` with the packages at hand and gives what it wrote to standard output.
 pub fn run_client(script: &str, arguments: &[&str]) -> String {
+    run(&mut client(script, arguments), 3 * PATIENCE).stdout
+}
+
+/// A script of `tests/clients`, to be run with the packages at hand.
+pub fn client(script: &str, arguments: &[&str]) -> Command {
+    script_of(interpreter(), script, arguments)
+}
+
+/// The same with the exchange's own libraries at hand.
+pub fn exchange_client(script: &str, arguments: &[&str]) -> Command {
+    script_of(
+        environment("python-exchange", &EXCHANGE_PACKAGES),
+        script,
+        arguments,
+    )
+}
+
+fn script_of(interpreter: PathBuf, script: &str, arguments: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
-    let mut command = Command::new(interpreter());
+    let mut command = Command::new(interpreter);
     command.arg(script).args(arguments);
-    run(&mut command, 3 * PATIENCE).stdout
+    // The scripts share modules, and lie among the sources.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 /// The interpreter of an environment that has the packages. Panics where it cannot be made: these tests are never
 /// passed over in silence.
 pub fn interpreter() -> PathBuf {
-    let folder = once_installed("python", &PACKAGES.join(" "), |folder| {
+    environment("python", &PACKAGES)
+}
+
+fn environment(name: &str, packages: &[&str]) -> PathBuf {
+    let folder = once_installed(name, &packages.join(" "), |folder| {
         run(
             Command::new("python3")
                 .args(["-m", "venv", "--clear"])
@@ -36,7 +69,7 @@ pub fn interpreter() -> PathBuf {
         run(
             Command::new(folder.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-                .args(PACKAGES),
+                .args(packages),
             INSTALL_PATIENCE,
         );
     });

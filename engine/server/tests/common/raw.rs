@@ -310,7 +310,7 @@ impl Raw {
     }
 
     /// The next `len` bytes; None when the stream ends before them.
-    fn bytes(&mut self, len: usize) -> Option<Vec<u8>> {
+    pub fn bytes(&mut self, len: usize) -> Option<Vec<u8>> {
         while self.received.len() - self.taken < len {
             if !self.receive() {
                 return None;
