@@ -1,7 +1,8 @@
 //! What an exchange says of a symbol and of its own limits (`exchangeInfo`), before it is written in one format or another.
 //!
-//! A market that is simulated or recorded takes no orders. What clients read before they subscribe is what matters here: names,
-//! precision, tick and lot size; the limits of orders are there since clients look for them, and are wide.
+//! No orders are taken here, so what concerns orders alone (types, notionals, counts) stands for a market of the usual kind:
+//! clients parse it when they start, and some refuse a symbol that lacks it.
+//! Source: rest-api.md, filters.md and enums.md of the exchange's public documents.
 
 use depthcast_market::decimal::Decimal;
 use depthcast_market::instrument::Instrument;
@@ -10,6 +11,36 @@ use depthcast_market::instrument::Instrument;
 const QUOTE_ASSETS: [&str; 22] = [
     "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDE", "IDRT", "BIDR", "BTC", "ETH", "BNB", "EUR",
     "TRY", "BRL", "JPY", "GBP", "AUD", "USD", "DAI", "UAH", "PLN",
+];
+
+/// The least value of an order where the quote is worth much more than a dollar, under [`NOTIONAL_EXPONENT`].
+const MIN_NOTIONALS: [(&str, i64); 3] = [("BTC", 10_000), ("ETH", 100_000), ("BNB", 1_000_000)];
+
+/// The same in any other quote.
+const MIN_NOTIONAL: i64 = 500_000_000;
+
+/// The most value of an order.
+const MAX_NOTIONAL: i64 = 900_000_000_000_000;
+
+const NOTIONAL_EXPONENT: i8 = -8;
+
+/// The kinds of orders that every symbol is said to take.
+pub const ORDER_TYPES: [&str; 7] = [
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+];
+
+/// The limits of requests of one address; the first is what this engine holds REST to.
+pub const RATE_LIMITS: [RateLimit; 4] = [
+    rate_limit(RateLimitKind::RequestWeight, Interval::Minute, 1, 6_000),
+    rate_limit(RateLimitKind::Orders, Interval::Second, 10, 50),
+    rate_limit(RateLimitKind::Orders, Interval::Day, 1, 160_000),
+    rate_limit(RateLimitKind::RawRequests, Interval::Minute, 5, 61_000),
 ];
 
 /// The largest price and quantity of the filters, as a mantissa: far above any market, and within any client's parser.
@@ -108,11 +139,13 @@ impl<'a> Listing<'a> {
         let (base, quote) = assets(instrument.name());
         let (tick, lot) = (instrument.tick_size(), instrument.lot_size());
         let market_lot = Steps {
-            // A market order may be of any size.
+            // A quantity of market orders is bound by LOT_SIZE alone where least and step are zero.
             min: Decimal { mantissa: 0, ..lot },
             step: Decimal { mantissa: 0, ..lot },
             ..Steps::of(lot)
         };
+        let min_notional = MIN_NOTIONALS.iter().find(|(asset, _)| *asset == quote);
+        let min_notional = min_notional.map_or(MIN_NOTIONAL, |(_, least)| *least);
         let decimal = |mantissa, exponent| Decimal { mantissa, exponent };
         Listing {
             symbol: instrument.name(),
@@ -123,7 +156,7 @@ impl<'a> Listing<'a> {
             filters: [
                 Filter::Price(Steps::of(tick)),
                 Filter::Lot(Steps::of(lot)),
-                Filter::IcebergParts(100),
+                Filter::IcebergParts(10),
                 Filter::MarketLot(market_lot),
                 Filter::TrailingDelta { min: 10, max: 2000 },
                 Filter::PercentPriceBySide {
@@ -131,8 +164,8 @@ impl<'a> Listing<'a> {
                     down: decimal(2, -1),
                 },
                 Filter::Notional {
-                    min: Decimal { mantissa: 0, ..tick },
-                    max: Steps::of(tick).max,
+                    min: decimal(min_notional, NOTIONAL_EXPONENT),
+                    max: decimal(MAX_NOTIONAL, NOTIONAL_EXPONENT),
                 },
                 Filter::MaxNumOrders(200),
                 Filter::MaxNumOrderLists(20),
@@ -156,8 +189,21 @@ fn assets(name: &str) -> (&str, &str) {
 pub enum RateLimitKind {
     /// `REQUEST_WEIGHT`.
     RequestWeight,
+    /// `ORDERS`.
+    Orders,
     /// `RAW_REQUESTS`.
     RawRequests,
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    /// `SECOND`.
+    Second,
+    /// `MINUTE`.
+    Minute,
+    /// `DAY`.
+    Day,
 }
 
 /// A limit of requests of one address.
@@ -165,10 +211,21 @@ pub enum RateLimitKind {
 pub struct RateLimit {
     /// What it counts.
     pub kind: RateLimitKind,
-    /// In so many minutes.
-    pub minutes: u8,
+    /// The unit of the time in which it does.
+    pub interval: Interval,
+    /// How many of these.
+    pub count: u8,
     /// At most so many.
     pub limit: i64,
+}
+
+const fn rate_limit(kind: RateLimitKind, interval: Interval, count: u8, limit: i64) -> RateLimit {
+    RateLimit {
+        kind,
+        interval,
+        count,
+        limit,
+    }
 }
 
 #[cfg(test)]

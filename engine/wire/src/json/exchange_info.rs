@@ -1,57 +1,19 @@
-//! The body of `GET /api/v3/exchangeInfo`, as rest-api.md, filters.md and enums.md of the exchange's public documents
-//! describe it: every key in their order, PRICE_FILTER first, then LOT_SIZE, as clients read them to learn tick and step.
-//!
-//! No orders are taken here, so what concerns orders alone (types, notionals, counts) stands for a market of the usual
-//! kind: clients parse it when they start, and some refuse a symbol that lacks it.
+//! The body of `GET /api/v3/exchangeInfo`: every key in the order of the public documents, PRICE_FILTER first, then LOT_SIZE, as
+//! clients read them to learn tick and step.
 
-use depthcast_market::decimal::Decimal;
 use depthcast_market::instrument::Instrument;
 use serde::Serialize;
 
-/// What markets are quoted in, longest first, to tell base from quote in a symbol such as BTCUSDT.
-const QUOTE_ASSETS: [&str; 22] = [
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDE", "IDRT", "BIDR", "BTC", "ETH", "BNB", "EUR",
-    "TRY", "BRL", "JPY", "GBP", "AUD", "USD", "DAI", "UAH", "PLN",
-];
-
-/// The least notional value where the quote is worth much more than a dollar.
-const MIN_NOTIONALS: [(&str, &str); 3] = [
-    ("BTC", "0.00010000"),
-    ("ETH", "0.00100000"),
-    ("BNB", "0.01000000"),
-];
-
-/// The least notional value in any other quote.
-const MIN_NOTIONAL: &str = "5.00000000";
-
-const MAX_NOTIONAL: &str = "9000000.00000000";
-
-const ORDER_TYPES: [&str; 7] = [
-    "LIMIT",
-    "LIMIT_MAKER",
-    "MARKET",
-    "STOP_LOSS",
-    "STOP_LOSS_LIMIT",
-    "TAKE_PROFIT",
-    "TAKE_PROFIT_LIMIT",
-];
-
-const RATE_LIMITS: [RateLimit; 4] = [
-    rate_limit("REQUEST_WEIGHT", "MINUTE", 1, 6_000),
-    rate_limit("ORDERS", "SECOND", 10, 50),
-    rate_limit("ORDERS", "DAY", 1, 160_000),
-    rate_limit("RAW_REQUESTS", "MINUTE", 5, 61_000),
-];
-
-/// The largest price and quantity of the filters, as a mantissa: far above any market, and within any client's parser.
-const FILTER_MANTISSA_MAX: i64 = 100_000_000_000_000_000;
+use crate::listing::{
+    self, AVERAGE_PRICE_MINUTES, Interval, Listing, ORDER_TYPES, RATE_LIMITS, RateLimitKind, Steps,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExchangeInfo<'a> {
     timezone: &'static str,
     server_time: i64,
-    rate_limits: &'static [RateLimit],
+    rate_limits: [RateLimit; RATE_LIMITS.len()],
     exchange_filters: [(); 0],
     symbols: Vec<Symbol<'a>>,
 }
@@ -61,21 +23,26 @@ struct ExchangeInfo<'a> {
 struct RateLimit {
     rate_limit_type: &'static str,
     interval: &'static str,
-    interval_num: u32,
-    limit: u32,
+    interval_num: u8,
+    limit: i64,
 }
 
-const fn rate_limit(
-    rate_limit_type: &'static str,
-    interval: &'static str,
-    interval_num: u32,
-    limit: u32,
-) -> RateLimit {
-    RateLimit {
-        rate_limit_type,
-        interval,
-        interval_num,
-        limit,
+impl RateLimit {
+    fn of(limit: listing::RateLimit) -> RateLimit {
+        RateLimit {
+            rate_limit_type: match limit.kind {
+                RateLimitKind::RequestWeight => "REQUEST_WEIGHT",
+                RateLimitKind::Orders => "ORDERS",
+                RateLimitKind::RawRequests => "RAW_REQUESTS",
+            },
+            interval: match limit.interval {
+                Interval::Second => "SECOND",
+                Interval::Minute => "MINUTE",
+                Interval::Day => "DAY",
+            },
+            interval_num: limit.count,
+            limit: limit.limit,
+        }
     }
 }
 
@@ -91,7 +58,7 @@ struct Symbol<'a> {
     quote_asset_precision: u8,
     base_commission_precision: u8,
     quote_commission_precision: u8,
-    order_types: &'static [&'static str],
+    order_types: [&'static str; ORDER_TYPES.len()],
     iceberg_allowed: bool,
     oco_allowed: bool,
     oto_allowed: bool,
@@ -128,7 +95,7 @@ enum Filter {
         step_size: String,
     },
     IcebergParts {
-        limit: u32,
+        limit: i64,
     },
     MarketLotSize {
         min_qty: String,
@@ -136,36 +103,36 @@ enum Filter {
         step_size: String,
     },
     TrailingDelta {
-        min_trailing_above_delta: u32,
-        max_trailing_above_delta: u32,
-        min_trailing_below_delta: u32,
-        max_trailing_below_delta: u32,
+        min_trailing_above_delta: i64,
+        max_trailing_above_delta: i64,
+        min_trailing_below_delta: i64,
+        max_trailing_below_delta: i64,
     },
     PercentPriceBySide {
-        bid_multiplier_up: &'static str,
-        bid_multiplier_down: &'static str,
-        ask_multiplier_up: &'static str,
-        ask_multiplier_down: &'static str,
-        avg_price_mins: u32,
+        bid_multiplier_up: String,
+        bid_multiplier_down: String,
+        ask_multiplier_up: String,
+        ask_multiplier_down: String,
+        avg_price_mins: i32,
     },
     Notional {
-        min_notional: &'static str,
+        min_notional: String,
         apply_min_to_market: bool,
-        max_notional: &'static str,
+        max_notional: String,
         apply_max_to_market: bool,
-        avg_price_mins: u32,
+        avg_price_mins: i32,
     },
     MaxNumOrders {
-        max_num_orders: u32,
+        max_num_orders: i64,
     },
     MaxNumOrderLists {
-        max_num_order_lists: u32,
+        max_num_order_lists: i64,
     },
     MaxNumAlgoOrders {
-        max_num_algo_orders: u32,
+        max_num_algo_orders: i64,
     },
     MaxNumOrderAmends {
-        max_num_order_amends: u32,
+        max_num_order_amends: i64,
     },
 }
 
@@ -178,7 +145,7 @@ pub fn write<'a>(
     let info = ExchangeInfo {
         timezone: "UTC",
         server_time: server_time_ms,
-        rate_limits: &RATE_LIMITS,
+        rate_limits: RATE_LIMITS.map(RateLimit::of),
         exchange_filters: [],
         symbols: instruments.into_iter().map(symbol).collect(),
     };
@@ -187,21 +154,18 @@ pub fn write<'a>(
 }
 
 fn symbol(instrument: &Instrument) -> Symbol<'_> {
-    let (base, quote) = assets(instrument.name());
-    let places = |exponent: i8| exponent.unsigned_abs();
-    let price_places = places(instrument.tick_size().exponent);
-    let qty_places = places(instrument.lot_size().exponent);
+    let listing = Listing::of(instrument);
     Symbol {
-        symbol: instrument.name(),
+        symbol: listing.symbol,
         status: "TRADING",
-        base_asset: base,
-        base_asset_precision: qty_places,
-        quote_asset: quote,
-        quote_precision: price_places,
-        quote_asset_precision: price_places,
-        base_commission_precision: qty_places,
-        quote_commission_precision: price_places,
-        order_types: &ORDER_TYPES,
+        base_asset: listing.base,
+        base_asset_precision: listing.base_precision,
+        quote_asset: listing.quote,
+        quote_precision: listing.quote_precision,
+        quote_asset_precision: listing.quote_precision,
+        base_commission_precision: listing.base_precision,
+        quote_commission_precision: listing.quote_precision,
+        order_types: ORDER_TYPES,
         iceberg_allowed: true,
         oco_allowed: true,
         oto_allowed: true,
@@ -213,7 +177,7 @@ fn symbol(instrument: &Instrument) -> Symbol<'_> {
         peg_instructions_allowed: true,
         is_spot_trading_allowed: true,
         is_margin_trading_allowed: false,
-        filters: filters(instrument, quote),
+        filters: listing.filters.map(filter),
         permissions: [],
         permission_sets: [["SPOT"]],
         default_self_trade_prevention_mode: "NONE",
@@ -221,78 +185,67 @@ fn symbol(instrument: &Instrument) -> Symbol<'_> {
     }
 }
 
-/// The first two tell tick and step; clients expect them at these places.
-fn filters(instrument: &Instrument, quote: &str) -> [Filter; 11] {
-    let (tick, lot) = (instrument.tick_size(), instrument.lot_size());
-    // A quantity of market orders is bound by LOT_SIZE alone where least and step are zero.
-    let no_qty = Decimal { mantissa: 0, ..lot };
-    let min_notional = MIN_NOTIONALS.iter().find(|(asset, _)| *asset == quote);
-    [
-        Filter::PriceFilter {
-            min_price: tick.to_string(),
-            max_price: largest_multiple(tick),
-            tick_size: tick.to_string(),
+fn filter(filter: listing::Filter) -> Filter {
+    let texts = |steps: Steps| [steps.min, steps.max, steps.step].map(|it| it.to_string());
+    match filter {
+        listing::Filter::Price(steps) => {
+            let [min_price, max_price, tick_size] = texts(steps);
+            Filter::PriceFilter {
+                min_price,
+                max_price,
+                tick_size,
+            }
+        }
+        listing::Filter::Lot(steps) => {
+            let [min_qty, max_qty, step_size] = texts(steps);
+            Filter::LotSize {
+                min_qty,
+                max_qty,
+                step_size,
+            }
+        }
+        listing::Filter::IcebergParts(limit) => Filter::IcebergParts { limit },
+        listing::Filter::MarketLot(steps) => {
+            let [min_qty, max_qty, step_size] = texts(steps);
+            Filter::MarketLotSize {
+                min_qty,
+                max_qty,
+                step_size,
+            }
+        }
+        listing::Filter::TrailingDelta { min, max } => Filter::TrailingDelta {
+            min_trailing_above_delta: min,
+            max_trailing_above_delta: max,
+            min_trailing_below_delta: min,
+            max_trailing_below_delta: max,
         },
-        Filter::LotSize {
-            min_qty: lot.to_string(),
-            max_qty: largest_multiple(lot),
-            step_size: lot.to_string(),
+        listing::Filter::PercentPriceBySide { up, down } => Filter::PercentPriceBySide {
+            bid_multiplier_up: up.to_string(),
+            bid_multiplier_down: down.to_string(),
+            ask_multiplier_up: up.to_string(),
+            ask_multiplier_down: down.to_string(),
+            avg_price_mins: AVERAGE_PRICE_MINUTES,
         },
-        Filter::IcebergParts { limit: 10 },
-        Filter::MarketLotSize {
-            min_qty: no_qty.to_string(),
-            max_qty: largest_multiple(lot),
-            step_size: no_qty.to_string(),
-        },
-        Filter::TrailingDelta {
-            min_trailing_above_delta: 10,
-            max_trailing_above_delta: 2_000,
-            min_trailing_below_delta: 10,
-            max_trailing_below_delta: 2_000,
-        },
-        Filter::PercentPriceBySide {
-            bid_multiplier_up: "5",
-            bid_multiplier_down: "0.2",
-            ask_multiplier_up: "5",
-            ask_multiplier_down: "0.2",
-            avg_price_mins: 5,
-        },
-        Filter::Notional {
-            min_notional: min_notional.map_or(MIN_NOTIONAL, |(_, least)| least),
+        listing::Filter::Notional { min, max } => Filter::Notional {
+            min_notional: min.to_string(),
             apply_min_to_market: true,
-            max_notional: MAX_NOTIONAL,
+            max_notional: max.to_string(),
             apply_max_to_market: false,
-            avg_price_mins: 5,
+            avg_price_mins: AVERAGE_PRICE_MINUTES,
         },
-        Filter::MaxNumOrders { max_num_orders: 200 },
-        Filter::MaxNumOrderLists {
-            max_num_order_lists: 20,
+        listing::Filter::MaxNumOrders(limit) => Filter::MaxNumOrders {
+            max_num_orders: limit,
         },
-        Filter::MaxNumAlgoOrders {
-            max_num_algo_orders: 5,
+        listing::Filter::MaxNumOrderLists(limit) => Filter::MaxNumOrderLists {
+            max_num_order_lists: limit,
         },
-        Filter::MaxNumOrderAmends {
-            max_num_order_amends: 10,
+        listing::Filter::MaxNumAlgoOrders(limit) => Filter::MaxNumAlgoOrders {
+            max_num_algo_orders: limit,
         },
-    ]
-}
-
-/// The largest filter value that is a multiple of `step`.
-fn largest_multiple(step: Decimal) -> String {
-    let mantissa = FILTER_MANTISSA_MAX.max(step.mantissa) / step.mantissa * step.mantissa;
-    Decimal {
-        mantissa,
-        exponent: step.exponent,
+        listing::Filter::MaxNumOrderAmends(limit) => Filter::MaxNumOrderAmends {
+            max_num_order_amends: limit,
+        },
     }
-    .to_string()
-}
-
-/// Base and quote of a symbol; one whose quote is not known is split in the middle, since clients want two names.
-fn assets(name: &str) -> (&str, &str) {
-    let known = QUOTE_ASSETS
-        .iter()
-        .find(|quote| name.len() > quote.len() && name.ends_with(**quote));
-    name.split_at(known.map_or(name.len().div_ceil(2), |quote| name.len() - quote.len()))
 }
 
 #[cfg(test)]
@@ -345,13 +298,5 @@ mod tests {
         write(&mut out, 0, [&ethbtc]);
         let info: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(info["symbols"][0]["filters"][6]["minNotional"], "0.00010000");
-    }
-
-    #[test]
-    fn unknown_quotes_still_give_two_assets() {
-        assert_eq!(assets("ETHBTC"), ("ETH", "BTC"));
-        assert_eq!(assets("S0021USDT"), ("S0021", "USDT"));
-        assert_eq!(assets("USDT"), ("US", "DT"));
-        assert_eq!(assets("X"), ("X", ""));
     }
 }

@@ -10,34 +10,37 @@
 use depthcast_market::decimal::Decimal;
 
 use super::{EncodeError, Writer, checked};
-use crate::listing::{AVERAGE_PRICE_MINUTES, Filter, Listing, RateLimit, RateLimitKind, Steps};
+use crate::listing::{
+    AVERAGE_PRICE_MINUTES, Filter, Interval, Listing, ORDER_TYPES, RATE_LIMITS, RateLimitKind, Steps,
+};
 
 const RATE_LIMIT_BLOCK: u16 = 11;
 const SYMBOL_BLOCK: u16 = 19;
 
-/// Bits of orderTypes: MARKET and LIMIT.
-const MARKET_AND_LIMIT: u16 = 0b11;
+/// Bits of orderTypes: all seven that there are, from MARKET to LIMIT_MAKER.
+const ALL_ORDER_TYPES: u16 = (1 << ORDER_TYPES.len()) - 1;
 
 /// selfTradePreventionMode NONE; and NONE as the only one allowed, a bit.
 const PREVENTION_NONE: u8 = 1;
 const PREVENTIONS_NONE: u8 = 1;
 
 /// Appends an ExchangeInfoResponse.
-pub fn exchange_info(
-    out: &mut Vec<u8>,
-    rate_limits: &[RateLimit],
-    listings: &[Listing<'_>],
-) -> Result<(), EncodeError> {
+pub fn exchange_info(out: &mut Vec<u8>, listings: &[Listing<'_>]) -> Result<(), EncodeError> {
     checked("symbols", listings.len())?;
     let mut message = Writer::message(out, 103, 0);
-    message.group(RATE_LIMIT_BLOCK, rate_limits.len());
-    for limit in rate_limits {
+    message.group(RATE_LIMIT_BLOCK, RATE_LIMITS.len());
+    for limit in RATE_LIMITS {
         let kind = match limit.kind {
             RateLimitKind::RawRequests => 0,
             RateLimitKind::RequestWeight => 2,
+            RateLimitKind::Orders => 3,
         };
-        // An interval of 1 is minutes.
-        message.u8(kind).u8(1).u8(limit.minutes).i64(limit.limit);
+        let interval = match limit.interval {
+            Interval::Second => 0,
+            Interval::Minute => 1,
+            Interval::Day => 3,
+        };
+        message.u8(kind).u8(interval).u8(limit.count).i64(limit.limit);
     }
     message.group(0, 0).group(SYMBOL_BLOCK, listings.len());
     for listing in listings {
@@ -54,34 +57,15 @@ fn put_symbol(message: &mut Writer<'_>, listing: &Listing<'_>) {
         .u8(listing.quote_precision)
         .u8(listing.base_precision)
         .u8(listing.quote_precision)
-        .u16(MARKET_AND_LIMIT);
-    let [
-        iceberg,
-        oco,
-        oto,
-        quote_order_qty,
-        trailing_stop,
-        cancel_replace,
-        amend,
-    ] = [false; 7];
-    let (spot, margin) = (true, false);
-    for is_allowed in [
-        iceberg,
-        oco,
-        oto,
-        quote_order_qty,
-        trailing_stop,
-        cancel_replace,
-        amend,
-        spot,
-        margin,
-    ] {
+        .u16(ALL_ORDER_TYPES);
+    // Everything but trading on margin, which is the last.
+    for is_allowed in [true, true, true, true, true, true, true, true, false] {
         message.bool(is_allowed);
     }
     message
         .u8(PREVENTION_NONE)
         .u8(PREVENTIONS_NONE)
-        .bool(false)
+        .bool(true)
         .group(0, listing.filters.len());
     for filter in &listing.filters {
         let mut body = Vec::new();
