@@ -84,7 +84,8 @@ struct Symbol<'a> {
     rename_all_fields = "camelCase"
 )]
 enum Filter {
-    PriceFilter {
+    #[serde(rename = "PRICE_FILTER")]
+    Price {
         min_price: String,
         max_price: String,
         tick_size: String,
@@ -190,7 +191,7 @@ fn filter(filter: listing::Filter) -> Filter {
     match filter {
         listing::Filter::Price(steps) => {
             let [min_price, max_price, tick_size] = texts(steps);
-            Filter::PriceFilter {
+            Filter::Price {
                 min_price,
                 max_price,
                 tick_size,
