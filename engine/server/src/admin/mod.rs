@@ -1,11 +1,26 @@
 //! The admin thread: plain HTTP on the same port, for connections that a worker found to be no subscribers. A library
 //! speaks HTTP here; what it answers comes from the market thread.
 
+mod answer;
+mod asking;
+mod cache;
+mod errors;
+mod flights;
+mod http;
+mod parameters;
 mod rest;
 mod rewind;
+mod routes;
+#[cfg(test)]
+mod scripted;
+mod targets;
+#[cfg(test)]
+mod tests;
+pub mod weights;
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +33,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::rest::Rest;
+use self::rewind::Rewind;
+use self::weights::WeightLimits;
+use crate::os::clock::wall_us;
+use crate::os::cpu;
 use crate::os::handoff::{HEAD_BYTES_MAX, Taken, Taker};
 use crate::reactor::messages::MarketRequest;
-use rest::Rest;
-use rewind::Rewind;
 
 /// Descriptors that the table of all threads but the workers needs beside one for each worker's bell: feeds, signals, the
 /// runtime, the log.
@@ -36,6 +54,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long one connection may live; clients that keep alive reconnect.
 const LIFE_MAX: Duration = Duration::from_secs(300);
+
+/// What a connection is given beyond its life to end behind the answer that it is being given.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How much less urgent this thread is than workers: a third of their weight, so that a storm of requests waits for them where
+/// they share a core.
+const NICER: i32 = 5;
 
 /// How often a full admin thread looks whether the engine is ending: those who are served may stay for [`LIFE_MAX`].
 const END_CHECK: Duration = Duration::from_millis(100);
@@ -54,13 +79,21 @@ pub fn places(limit: Option<u64>, workers: usize) -> usize {
 
 /// Serves what arrives on `connections`, up to `places` at a time, until every worker is gone. To be run on a thread of its
 /// own.
-pub fn run(connections: Taker, market: Sender<MarketRequest>, places: usize) -> io::Result<()> {
+pub fn run(
+    connections: Taker,
+    market: Sender<MarketRequest>,
+    places: usize,
+    limits: WeightLimits,
+) -> io::Result<()> {
+    if !cpu::be_less_urgent(NICER) {
+        tracing::info!("the host does not let the admin thread be less urgent than the workers");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async move {
         let connections = connections.watched()?;
-        let rest = Arc::new(Rest::new(market));
+        let rest = Arc::new(Rest::new(market, limits));
         let places = Arc::new(Semaphore::new(places));
         let mut head = vec![0; HEAD_BYTES_MAX];
         while let Some(place) = place(&places, &connections).await {
@@ -108,10 +141,11 @@ async fn serve(
     socket: std::net::TcpStream,
     rest: Arc<Rest>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let peer = socket.peer_addr()?.ip();
     let stream = Rewind::new(head, TcpStream::from_std(socket)?);
     let service = service_fn(move |request| {
         let rest = rest.clone();
-        async move { Ok::<_, Infallible>(rest.answer(&request).await) }
+        async move { Ok::<_, Infallible>(rest.answer(&request, peer, wall_us()).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -120,8 +154,13 @@ async fn serve(
         // A client may end its direction behind its request and still wait for the answer.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(LIFE_MAX, serving).await {
+    let mut serving = pin!(serving);
+    match tokio::time::timeout(LIFE_MAX, serving.as_mut()).await {
         Ok(served) => Ok(served?),
-        Err(_) => Ok(()),
+        Err(_) => {
+            serving.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_ANSWER, serving).await??;
+            Ok(())
+        }
     }
 }
