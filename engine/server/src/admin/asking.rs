@@ -135,7 +135,8 @@ impl Asking {
         let selected = directory.selected(selection)?;
         let key = Key::Selection(selection.clone(), representation);
         let kept = self.inner.cache().get(&key).filter(|kept| {
-            kept.revision == directory.revision && now_us.abs_diff(kept.made_us) < DESCRIPTION_AGE_MAX_US as u64
+            kept.revision == directory.revision
+                && now_us.abs_diff(kept.made_us) < DESCRIPTION_AGE_MAX_US as u64
         });
         let body = match kept {
             Some(kept) => kept,
@@ -145,8 +146,14 @@ impl Asking {
                     ticker: None,
                 };
                 let content = Content::Instruments(selected);
-                self.inner
-                    .encode(&key, directory.revision, &wanted, &content, representation, now_us)?
+                self.inner.encode(
+                    &key,
+                    directory.revision,
+                    &wanted,
+                    &content,
+                    representation,
+                    now_us,
+                )?
             }
         };
         Ok((key, body))
@@ -204,9 +211,7 @@ impl Inner {
         let known = kept.as_ref().map(|kept| kept.revision);
         let answer = self.ask(wanted.question.clone(), known).await?;
         match (answer.content, kept) {
-            (Some(content), _) => {
-                self.encode(key, answer.revision, wanted, &content, representation, now_us)
-            }
+            (Some(content), _) => self.encode(key, answer.revision, wanted, &content, representation, now_us),
             (None, Some(kept)) => Ok(kept),
             // Nothing was known that could be meant.
             (None, None) => Err(OVERLOADED),

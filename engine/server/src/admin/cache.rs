@@ -147,7 +147,9 @@ impl Cache {
         if let Some(gzip) = body.gzip.get() {
             return gzip.clone();
         }
-        let gzip = body.gzip.get_or_init(|| self.all.counted(compressed(&body.plain)));
+        let gzip = body
+            .gzip
+            .get_or_init(|| self.all.counted(compressed(&body.plain)));
         // It may be gone from here already, or have been replaced.
         if self.bodies.peek(key).is_some_and(|kept| Arc::ptr_eq(kept, body)) {
             self.bytes += gzip.len();

@@ -93,7 +93,10 @@ impl ApiError {
 
     /// A value is of the right kind and means nothing.
     pub(super) fn invalid(parameter: &str) -> ApiError {
-        ApiError::bad(-1130, format!("Data sent for parameter '{parameter}' is not valid."))
+        ApiError::bad(
+            -1130,
+            format!("Data sent for parameter '{parameter}' is not valid."),
+        )
     }
 
     /// An address has used up its weight of this minute.
@@ -145,7 +148,7 @@ pub(super) const STATUS_MISMATCH: ApiError = bad(
 pub(super) const STALE: ApiError = ApiError::fixed(
     StatusCode::SERVICE_UNAVAILABLE,
     -1008,
-    "What was asked for is not known now: its feed is being awaited. Try again.",
+    "What was asked for is stale or has not begun: its feed is being awaited. Try again.",
 );
 pub(super) const OVERLOADED: ApiError = ApiError::fixed(
     StatusCode::SERVICE_UNAVAILABLE,
@@ -157,8 +160,5 @@ pub(super) const NOT_FOUND: ApiError = ApiError::fixed(
     -1000,
     "No such path. WebSocket streams are at /ws and /stream, SBE under /sbe, REST under /api/v3.",
 );
-pub(super) const METHOD: ApiError = ApiError::fixed(
-    StatusCode::METHOD_NOT_ALLOWED,
-    -1000,
-    "Use GET, HEAD or OPTIONS.",
-);
+pub(super) const METHOD: ApiError =
+    ApiError::fixed(StatusCode::METHOD_NOT_ALLOWED, -1000, "Use GET, HEAD or OPTIONS.");

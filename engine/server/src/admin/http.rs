@@ -96,7 +96,10 @@ fn common(headers: &mut HeaderMap, used_weight: u32) {
 pub(super) fn prefers_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     let lines = headers.get_all(ACCEPT_ENCODING).iter();
-    for coding in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+    for coding in lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+    {
         let mut parts = coding.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let quality = parts

@@ -125,7 +125,7 @@ impl Parameters {
     }
 
     /// A moment from which on something is wanted, in microseconds.
-    pub(super) fn from_time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(super) fn begin(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let time = self.id(name)?;
         Ok(time.map(|time| {
             if time < MICROSECONDS_FROM {
@@ -137,7 +137,7 @@ impl Parameters {
     }
 
     /// A moment up to which something is wanted, in microseconds: a millisecond is meant to its end.
-    pub(super) fn to_time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(super) fn end(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let time = self.id(name)?;
         Ok(time.map(|time| {
             if time < MICROSECONDS_FROM {
@@ -219,7 +219,9 @@ pub(super) fn symbols(text: &str) -> Result<Vec<SymbolName>, ApiError> {
     if !names.iter().all(|name| seen.insert(*name)) {
         return Err(DUPLICATE_SYMBOLS);
     }
-    let all = names.into_iter().map(|name| SymbolName::new(name).ok_or(INVALID_SYMBOL));
+    let all = names
+        .into_iter()
+        .map(|name| SymbolName::new(name).ok_or(INVALID_SYMBOL));
     all.collect()
 }
 
@@ -304,8 +306,8 @@ mod tests {
             assert_eq!(zone_minutes(text), Some(minutes), "{text}");
         }
         for bad in [
-            "", "-", "+", ":", "8:", ":30", "15", "-13", "14:15", "-12:15", "8:60", "008", "1:001", "1.5", "8:07",
-            "٨", "--1", "UTC",
+            "", "-", "+", ":", "8:", ":30", "15", "-13", "14:15", "-12:15", "8:60", "008", "1:001", "1.5",
+            "8:07", "٨", "--1", "UTC",
         ] {
             assert_eq!(zone_minutes(bad), None, "{bad}");
         }
@@ -316,7 +318,17 @@ mod tests {
         assert_eq!(list("[]"), Some(vec![]));
         assert_eq!(list(r#"["A"]"#), Some(vec!["A"]));
         assert_eq!(list(r#"["A","B"]"#), Some(vec!["A", "B"]));
-        for bad in ["", "[", "A", "[A]", r#"["A", "B"]"#, r#"["A",]"#, r#"["A]"#, r#"["A"B"]"#, r#"["]"#] {
+        for bad in [
+            "",
+            "[",
+            "A",
+            "[A]",
+            r#"["A", "B"]"#,
+            r#"["A",]"#,
+            r#"["A]"#,
+            r#"["A"B"]"#,
+            r#"["]"#,
+        ] {
             assert_eq!(list(bad), None, "{bad}");
         }
     }
@@ -325,12 +337,15 @@ mod tests {
     fn times_are_milliseconds_or_microseconds() {
         let time = |query: &str| {
             let parameters = Parameters::parse(query).unwrap();
-            (parameters.from_time("t").unwrap().unwrap(), {
+            (parameters.begin("t").unwrap().unwrap(), {
                 let again = Parameters::parse(query).unwrap();
-                again.to_time("t").unwrap().unwrap()
+                again.end("t").unwrap().unwrap()
             })
         };
-        assert_eq!(time("t=1499040000000"), (1_499_040_000_000_000, 1_499_040_000_000_999));
+        assert_eq!(
+            time("t=1499040000000"),
+            (1_499_040_000_000_000, 1_499_040_000_000_999)
+        );
         assert_eq!(
             time("t=1499040000000001"),
             (1_499_040_000_000_001, 1_499_040_000_000_001)

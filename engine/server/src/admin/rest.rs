@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::answer::{Representation, Subject, encode};
 use super::asking::Asking;
 use super::errors::{ApiError, INVALID_SYMBOL, METHOD};
-use super::http::{Answer, GZIP_FROM_BYTES, preflight, prefers_gzip, response};
+use super::http::{Answer, GZIP_FROM_BYTES, prefers_gzip, preflight, response};
 use super::routes::{Plan, WEIGHT_LEAST, plan};
 use super::weights::{Verdict, WeightLimits, Weights};
 use crate::reactor::messages::MarketRequest;
@@ -132,11 +132,7 @@ impl Rest {
                 };
             }
             Plan::Ask(wanted) => self.asking.body(wanted, representation, now_us).await?,
-            Plan::Describe(selection) => {
-                self.asking
-                    .description(selection, representation, now_us)
-                    .await?
-            }
+            Plan::Describe(selection) => self.asking.description(selection, representation, now_us).await?,
         };
         if wants_gzip && body.plain.len() >= GZIP_FROM_BYTES {
             return Ok(Written {

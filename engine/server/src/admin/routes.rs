@@ -132,9 +132,9 @@ fn depth(sent: &Parameters) -> Result<(Plan, u32), ApiError> {
     let is_trading = sent.wants_trading()?;
     sent.all_read()?;
     let weight = match limit {
-        ..=100 => 5,
-        ..=500 => 25,
-        ..=1000 => 50,
+        0..=100 => 5,
+        101..=500 => 25,
+        501..=1000 => 50,
         _ => 250,
     };
     let plan = if is_trading {
@@ -160,8 +160,8 @@ fn trades(sent: &Parameters, may_be_old: bool) -> Result<(Plan, u32), ApiError> 
 
 fn span(sent: &Parameters) -> Result<Span, ApiError> {
     Ok(Span {
-        from_us: sent.from_time("startTime")?,
-        to_us: sent.to_time("endTime")?,
+        from_us: sent.begin("startTime")?,
+        to_us: sent.end("endTime")?,
     })
 }
 

@@ -17,9 +17,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use super::rest::Rest;
 use super::weights::WeightLimits;
 use crate::reactor::messages::MarketRequest;
-use crate::reactor::questions::{
-    Answer, Ask, Content, NoAnswer, Question, Revision, Span, Symbols, Ticker,
-};
+use crate::reactor::questions::{Answer, Ask, Content, NoAnswer, Question, Revision, Span, Symbols, Ticker};
 
 /// The symbols there are.
 pub(super) const NAMES: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
@@ -100,7 +98,9 @@ impl Scripted {
             rest: Rest::new(market, limits),
             thread: Some(start(shared.clone())),
             shared,
-            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime"),
         }
     }
 
@@ -157,12 +157,19 @@ impl Scripted {
         *request.method_mut() = method;
         *request.uri_mut() = target.replace('"', "%22").parse().expect("a target");
         for (name, value) in headers {
-            request.headers_mut().append(*name, HeaderValue::from_static(value));
+            request
+                .headers_mut()
+                .append(*name, HeaderValue::from_static(value));
         }
         let peer = peer.parse().expect("an address");
         let response = self.rest.answer(&request, peer, now_us).await;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.expect("a body in memory").to_bytes().to_vec();
+        let body = body
+            .collect()
+            .await
+            .expect("a body in memory")
+            .to_bytes()
+            .to_vec();
         Seen {
             status: head.status,
             headers: head.headers,

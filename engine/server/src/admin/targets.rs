@@ -90,7 +90,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(bytes: &[u8]) -> Vec<u8> {
-        Targets::default().encoded(bytes).unwrap_or_else(|| bytes.to_vec())
+        Targets::default()
+            .encoded(bytes)
+            .unwrap_or_else(|| bytes.to_vec())
     }
 
     #[test]
@@ -98,7 +100,10 @@ mod tests {
         let sent = b"\r\nGET /a?s=[\"A\",\"B\"] HTTP/1.1\r\nHost: \"x\"\r\n\r\nGET /\"<> HTTP/1.1\r\nContent-Length: 0\r\n\r\nHEAD /\" HTTP/1.1\n\n";
         let given = b"\r\nGET /a?s=[%22A%22,%22B%22] HTTP/1.1\r\nHost: \"x\"\r\n\r\nGET /%22%3C%3E HTTP/1.1\r\nContent-Length: 0\r\n\r\nHEAD /%22 HTTP/1.1\n\n";
         assert_eq!(encoded(sent), given);
-        assert_eq!(Targets::default().encoded(b"GET / HTTP/1.1\r\nA: \"\r\n\r\n"), None);
+        assert_eq!(
+            Targets::default().encoded(b"GET / HTTP/1.1\r\nA: \"\r\n\r\n"),
+            None
+        );
         for body in [
             "GET / HTTP/1.1\r\ncontent-LENGTH : 0\r\nContent-Length: 3\r\n\r\n\"\n\"",
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\"\n\"",

@@ -207,10 +207,7 @@ mod tests {
         assert_eq!(weights.charge(peer, 60, NOW_US), (60, Verdict::Admitted));
         assert_eq!(weights.charge(peer, 40, NOW_US), (100, Verdict::Admitted));
         assert_eq!(weights.charge(peer, 1, NOW_US), (101, too_much(50)));
-        assert_eq!(
-            weights.charge(ip("192.0.2.2"), 1, NOW_US),
-            (1, Verdict::Admitted)
-        );
+        assert_eq!(weights.charge(ip("192.0.2.2"), 1, NOW_US), (1, Verdict::Admitted));
         assert_eq!(
             weights.charge(peer, 5, NOW_US + 49 * SECOND_US + 1),
             (106, too_much(1))
@@ -235,7 +232,14 @@ mod tests {
                 let (_, verdict) = weights.charge(peer, 5, now_us);
                 assert!(matches!(verdict, Verdict::TooMuch { .. }), "{verdict:?}");
             }
-            let (_, Verdict::Banned { until_ms, retry_after_s }) = weights.charge(peer, 5, now_us) else {
+            let (
+                _,
+                Verdict::Banned {
+                    until_ms,
+                    retry_after_s,
+                },
+            ) = weights.charge(peer, 5, now_us)
+            else {
                 panic!("no ban")
             };
             assert_eq!(until_ms * 1000, now_us + retry_after_s as i64 * SECOND_US);
@@ -261,7 +265,16 @@ mod tests {
             weights.charge(peer, 101, now_us);
         }
         let (_, verdict) = weights.charge(peer, 1, now_us);
-        assert!(matches!(verdict, Verdict::Banned { retry_after_s: 120, .. }), "{verdict:?}");
+        assert!(
+            matches!(
+                verdict,
+                Verdict::Banned {
+                    retry_after_s: 120,
+                    ..
+                }
+            ),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -10,7 +10,11 @@ use crate::client::{Client, Seen};
 /// The header lines that do not change from one answer to the next.
 fn lasting(seen: &Seen) -> Vec<(String, String)> {
     let is_lasting = |name: &str| !name.starts_with("x-mbx-used-weight") && name != "date";
-    seen.headers.iter().filter(|(name, _)| is_lasting(name)).cloned().collect()
+    seen.headers
+        .iter()
+        .filter(|(name, _)| is_lasting(name))
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -38,7 +42,10 @@ fn every_answer_has_the_headers_of_the_exchange() {
             ("expires", "0"),
             ("vary", "Accept-Encoding"),
             ("access-control-allow-origin", "*"),
-            ("access-control-expose-headers", "X-MBX-USED-WEIGHT, X-MBX-USED-WEIGHT-1M, Retry-After"),
+            (
+                "access-control-expose-headers",
+                "X-MBX-USED-WEIGHT, X-MBX-USED-WEIGHT-1M, Retry-After",
+            ),
         ] {
             assert_eq!(seen.header(name), Some(value), "{target}");
         }
@@ -51,11 +58,19 @@ fn every_answer_has_the_headers_of_the_exchange() {
         seen.json();
     }
     let seen = client.ask("POST", "/api/v3/ping", "Content-Length: 0\r\n");
-    assert_eq!((seen.status, seen.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
-    let now_ms = client.get("/api/v3/time").json()["serverTime"].as_i64().expect("a time");
+    assert_eq!(
+        (seen.status, seen.header("allow")),
+        (405, Some("GET, HEAD, OPTIONS"))
+    );
+    let now_ms = client.get("/api/v3/time").json()["serverTime"]
+        .as_i64()
+        .expect("a time");
     let seen = client.ask("GET", "/api/v3/time", "X-MBX-TIME-UNIT: MICROSECOND\r\n");
     let now_us = seen.json()["serverTime"].as_i64().expect("a time");
-    assert!((0..10_000_000).contains(&(now_us - now_ms * 1000)), "{now_us} {now_ms}");
+    assert!(
+        (0..10_000_000).contains(&(now_us - now_ms * 1000)),
+        "{now_us} {now_ms}"
+    );
 }
 
 #[test]
@@ -92,12 +107,26 @@ fn gzip_is_the_same_in_fewer_bytes() {
     };
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
-    assert!(packed.body.len() * 2 < plain.body.len(), "{} of {}", packed.body.len(), plain.body.len());
+    assert!(
+        packed.body.len() * 2 < plain.body.len(),
+        "{} of {}",
+        packed.body.len(),
+        plain.body.len()
+    );
     let mut body = Vec::new();
-    GzDecoder::new(&*packed.body).read_to_end(&mut body).expect("gzip");
+    GzDecoder::new(&*packed.body)
+        .read_to_end(&mut body)
+        .expect("gzip");
     assert_eq!(body, plain.body);
-    for more in ["Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: deflate, br\r\n"] {
-        assert_eq!(client.ask("GET", target, more).header("content-encoding"), None, "{more}");
+    for more in [
+        "Accept-Encoding: gzip;q=0\r\n",
+        "Accept-Encoding: deflate, br\r\n",
+    ] {
+        assert_eq!(
+            client.ask("GET", target, more).header("content-encoding"),
+            None,
+            "{more}"
+        );
     }
     // Too short to be worth it.
     let ping = client.ask("GET", "/api/v3/ping", "Accept-Encoding: gzip\r\n");
@@ -113,11 +142,17 @@ fn a_page_of_any_origin_may_ask() {
     let seen = client.ask("OPTIONS", "/api/v3/depth?symbol=BTCUSDT", beforehand);
     assert_eq!(seen.status, 204);
     assert_eq!(seen.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(seen.header("access-control-allow-methods"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(
+        seen.header("access-control-allow-methods"),
+        Some("GET, HEAD, OPTIONS")
+    );
     let headers = seen.header("access-control-allow-headers").expect("headers");
     assert!(headers.contains("X-MBX-TIME-UNIT"), "{headers}");
     assert_eq!(seen.number("access-control-max-age"), 86_400);
     assert_eq!(seen.header("content-length"), None);
     let seen = client.ask("GET", "/api/v3/ping", "Origin: https://example.org\r\n");
-    assert_eq!((seen.status, seen.header("access-control-allow-origin")), (200, Some("*")));
+    assert_eq!(
+        (seen.status, seen.header("access-control-allow-origin")),
+        (200, Some("*"))
+    );
 }

@@ -77,7 +77,10 @@ fn a_connection_is_kept_as_its_client_asks() {
     let mut old = Client::connect(engine.address());
     old.send(b"GET /api/v3/ping HTTP/1.0\r\n\r\n");
     let seen = old.answer(false);
-    assert_eq!((seen.version.as_str(), seen.status, seen.text()), ("HTTP/1.0", 200, "{}"));
+    assert_eq!(
+        (seen.version.as_str(), seen.status, seen.text()),
+        ("HTTP/1.0", 200, "{}")
+    );
     assert!(old.ends());
     let mut old = Client::connect(engine.address());
     for _ in 0..3 {
@@ -97,7 +100,10 @@ fn bodies_are_not_looked_at_and_bad_heads_are_refused() {
     let fields: String = (0..300).map(|n| format!("X-{n}: 1\r\n")).collect();
     let long = format!("X: {}\r\n", "x".repeat(200_000));
     for (head, status) in [
-        (format!("GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n{fields}\r\n"), 431),
+        (
+            format!("GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n{fields}\r\n"),
+            431,
+        ),
         (format!("GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n{long}\r\n"), 431),
         ("GET /api/v3/ping HTTP/1.1\r\nHost x\r\n\r\n".to_string(), 400),
         ("nonsense\r\n\r\n".to_string(), 400),
@@ -120,7 +126,11 @@ fn many_who_ask_at_once_are_all_answered() {
                     let mut client = Client::connect(address);
                     let limit = [5, 100, 1000, 5000][n % 4];
                     let target = format!("/api/v3/depth?symbol=BTCUSDT&limit={limit}");
-                    let more = if n % 3 == 0 { "Accept-Encoding: gzip\r\n" } else { "" };
+                    let more = if n % 3 == 0 {
+                        "Accept-Encoding: gzip\r\n"
+                    } else {
+                        ""
+                    };
                     (0..50).all(|_| client.ask("GET", &target, more).status == 200)
                 })
             })

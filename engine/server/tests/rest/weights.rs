@@ -31,9 +31,16 @@ fn an_address_has_its_weight_over_all_its_connections() {
                 let body = seen.json();
                 assert_eq!(body["code"], -1003);
                 let message = body["msg"].as_str().expect("a message");
-                assert!(message.starts_with("Way too much request weight used; IP banned until 1"), "{message}");
+                assert!(
+                    message.starts_with("Way too much request weight used; IP banned until 1"),
+                    "{message}"
+                );
                 // Whatever is asked for.
-                for (method, target) in [("GET", "/api/v3/ping"), ("HEAD", "/api/v3/time"), ("OPTIONS", "/")] {
+                for (method, target) in [
+                    ("GET", "/api/v3/ping"),
+                    ("HEAD", "/api/v3/time"),
+                    ("OPTIONS", "/"),
+                ] {
                     assert_eq!(client.ask(method, target, "").status, 418);
                 }
                 return;

@@ -63,11 +63,7 @@ pub fn trades(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, t
         price(out, "price", instrument, trade.price);
         qty(out, "qty", instrument, trade.qty);
         key(out, "quoteQty");
-        quote_amount(
-            out,
-            instrument,
-            i128::from(trade.price) * i128::from(trade.qty),
-        );
+        quote_amount(out, instrument, i128::from(trade.price) * i128::from(trade.qty));
         key(out, "time");
         integer(out, time_unit.from_micros(trade.trade_time_us));
         key(out, "isBuyerMaker");

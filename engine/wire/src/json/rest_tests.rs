@@ -62,7 +62,10 @@ fn trades_and_aggregate_trades_in_either_unit() {
     };
     let written = |unit: TimeUnit, all: &[Trade]| text(|out| trades(out, &bnbbtc(), unit, all));
     assert_eq!(written(Millisecond, &[]), "[]");
-    assert_eq!(written(Millisecond, &[trade]), format!("[{}]", one("1499865549590")));
+    assert_eq!(
+        written(Millisecond, &[trade]),
+        format!("[{}]", one("1499865549590"))
+    );
     let twice = format!("[{0},{0}]", one("1499865549590123"));
     assert_eq!(written(Microsecond, &[trade, trade]), twice);
 
@@ -126,10 +129,7 @@ fn a_candle_closes_one_unit_before_the_next_opens() {
     };
     let written = |unit| text(|out| klines(out, &bnbbtc(), unit, &[candle]));
     assert_eq!(written(Millisecond), line("1499040000000", "1499644799999"));
-    assert_eq!(
-        written(Microsecond),
-        line("1499040000000000", "1499644799999999")
-    );
+    assert_eq!(written(Microsecond), line("1499040000000000", "1499644799999999"));
 }
 
 #[test]
@@ -245,5 +245,8 @@ fn a_day_without_a_trade_has_not_changed() {
         ),
         "{written}"
     );
-    assert!(written.ends_with(r#""firstId":-1,"lastId":-1,"count":0}"#), "{written}");
+    assert!(
+        written.ends_with(r#""firstId":-1,"lastId":-1,"count":0}"#),
+        "{written}"
+    );
 }

@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn halves_go_away_from_zero() {
-        assert_eq!([15, 14, -15, -14, 5, 4].map(|n| divided(n, 10)), [2, 1, -2, -1, 1, 0]);
+        assert_eq!(
+            [15, 14, -15, -14, 5, 4].map(|n| divided(n, 10)),
+            [2, 1, -2, -1, 1, 0]
+        );
         assert_eq!(divided(i128::MAX, i128::MAX), 1);
         assert_eq!(with_places(123_456, 4, 2), 1_235);
         assert_eq!(with_places(123, 2, 5), 123_000);
