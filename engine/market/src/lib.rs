@@ -4,6 +4,7 @@
 //! - [`instrument`]: a symbol with its precision, tick and lot size;
 //! - [`event`]: what a feed says (depth updates, best bid/ask, trades, snapshots);
 //! - [`aggregate`]: trades to the aggregate trades of taker orders;
+//! - [`interval`], [`candle`] and [`statistics`]: what is told of trades over a time;
 //! - [`book`]: the versioned order book, which answers "what changed since id N";
 //! - [`sync`]: the rules by which a subscriber joins a snapshot and a stream of updates.
 
@@ -13,5 +14,6 @@ pub mod candle;
 pub mod decimal;
 pub mod event;
 pub mod instrument;
+pub mod interval;
 pub mod statistics;
 pub mod sync;

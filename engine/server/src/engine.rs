@@ -13,6 +13,7 @@ use depthcast_wire::target::LagPolicy;
 use rustix::io::Errno;
 
 use crate::admin;
+use crate::admin::weights::WeightLimits;
 use crate::config::{Config, FeedOptions};
 use crate::fanout::FanoutLimits;
 use crate::os::clock::Clock;
@@ -195,10 +196,14 @@ impl Engine {
         )?);
         let asked = market.clone();
         let places = admin::places(limits::descriptor_limit(), config.workers);
+        let weights = WeightLimits {
+            weight_per_minute: config.weight_per_ip,
+            loopback: config.weight_loopback,
+        };
         threads.push(spawn(
             "admin",
             Box::new(move || {
-                if let Err(error) = admin::run(handed_off, asked, places) {
+                if let Err(error) = admin::run(handed_off, asked, places, weights) {
                     tracing::error!(%error, "the admin thread failed; REST is gone");
                 }
             }),

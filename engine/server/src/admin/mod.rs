@@ -1,32 +1,52 @@
 //! The admin thread: plain HTTP on the same port, for connections that a worker found to be no subscribers. A library
 //! speaks HTTP here; what it answers comes from the market thread.
 
+mod answer;
+mod asking;
+mod cache;
+mod errors;
+mod flights;
+mod http;
+mod parameters;
 mod rest;
 mod returned;
 mod rewind;
+mod routes;
+#[cfg(test)]
+mod scripted;
+mod targets;
+#[cfg(test)]
+mod tests;
+pub mod weights;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_channel::Sender;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, Connection};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::rest::Rest;
+use self::returned::Subscriber;
+use self::rewind::Rewind;
+use self::weights::WeightLimits;
+use crate::os::clock::wall_us;
+use crate::os::cpu;
 use crate::os::handoff::{HEAD_BYTES_MAX, Taken, Taker};
 use crate::reactor::messages::MarketRequest;
-use rest::Rest;
-use returned::Subscriber;
-use rewind::Rewind;
 
 /// Descriptors that the table of all threads but the workers needs beside one for each worker's bell: feeds, signals, the
 /// runtime, the log.
@@ -41,6 +61,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long one connection may live; clients that keep alive reconnect.
 const LIFE_MAX: Duration = Duration::from_secs(300);
+
+/// What a connection is given beyond its life to end behind the answer that it is being given.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How much less urgent this thread is than workers: a third of their weight, so that a storm of requests waits for them where
+/// they share a core.
+const NICER: i32 = 5;
 
 /// How often a full admin thread looks whether the engine is ending: those who are served may stay for [`LIFE_MAX`].
 const END_CHECK: Duration = Duration::from_millis(100);
@@ -59,13 +86,21 @@ pub fn places(limit: Option<u64>, workers: usize) -> usize {
 
 /// Serves what arrives on `connections`, up to `places` at a time, until every worker is gone. To be run on a thread of its
 /// own.
-pub fn run(connections: Taker, market: Sender<MarketRequest>, places: usize) -> io::Result<()> {
+pub fn run(
+    connections: Taker,
+    market: Sender<MarketRequest>,
+    places: usize,
+    limits: WeightLimits,
+) -> io::Result<()> {
+    if !cpu::be_less_urgent(NICER) {
+        tracing::info!("the host does not let the admin thread be less urgent than the workers");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async move {
         let connections = Arc::new(connections.watched()?);
-        let rest = Arc::new(Rest::new(market));
+        let rest = Arc::new(Rest::new(market, limits));
         let places = Arc::new(Semaphore::new(places));
         let mut head = vec![0; HEAD_BYTES_MAX];
         while let Some(place) = place(&places, &connections).await {
@@ -114,6 +149,7 @@ async fn serve(
     rest: Arc<Rest>,
     workers: &AsyncFd<Taker>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let peer = socket.peer_addr()?.ip();
     let stream = Rewind::new(head, TcpStream::from_std(socket)?);
     let subscriber = Arc::new(Subscriber::default());
     let awaited = subscriber.clone();
@@ -123,7 +159,7 @@ async fn serve(
             if returned::is_subscribers(&request) {
                 subscriber.came(&request).await;
             }
-            Ok::<_, Infallible>(rest.answer(&request).await)
+            Ok::<_, Infallible>(rest.answer(&request, peer, wall_us()).await)
         }
     });
     let mut serving = http1::Builder::new()
@@ -134,7 +170,7 @@ async fn serve(
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let came = {
-        let mut served = pin!(tokio::time::timeout(LIFE_MAX, &mut serving));
+        let mut served = pin!(to_the_end(&mut serving));
         let mut came = pin!(awaited.head());
         poll_fn(|context| match served.as_mut().poll(context) {
             Poll::Ready(served) => Poll::Ready(Err(served)),
@@ -144,8 +180,22 @@ async fn serve(
     };
     let head = match came {
         Ok(head) => head,
-        Err(served) => return Ok(served.unwrap_or(Ok(()))?),
+        Err(served) => return Ok(served?),
     };
     let parts = serving.into_parts();
     returned::give_back(head, &parts.read_buf, parts.io.into_inner(), workers.get_ref())
+}
+
+/// Serves a connection until its peer or its life ends.
+async fn to_the_end<S>(serving: &mut Connection<TokioIo<Rewind>, S>) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Full<Bytes>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if let Ok(served) = tokio::time::timeout(LIFE_MAX, &mut *serving).await {
+        return served;
+    }
+    Pin::new(&mut *serving).graceful_shutdown();
+    // Whoever does not take even that is left.
+    tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(()))
 }

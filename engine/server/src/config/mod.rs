@@ -112,6 +112,15 @@ pub struct Settings {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub attempts_loopback: Option<bool>,
 
+    /// Weight of the REST requests that one IP address (of IPv6, a /64) may make in a minute, each counted as the exchange does;
+    /// 0 = no limit. [default: 6000]
+    #[arg(long, value_name = "N")]
+    pub weight_per_ip: Option<u32>,
+
+    /// Hold loopback addresses to --weight-per-ip as well, which are exempt otherwise.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub weight_loopback: Option<bool>,
+
     /// Bytes a group of equal subscribers keeps for those who cannot keep up; past it they are
     /// conflated or closed. [default: 8388608]
     #[arg(long, value_name = "BYTES")]
@@ -168,6 +177,10 @@ pub struct Config {
     pub attempts_window_s: u32,
     /// Whether loopback addresses count.
     pub attempts_loopback: bool,
+    /// Weight of the REST requests of one address in a minute; 0 for any.
+    pub weight_per_ip: u32,
+    /// Whether loopback addresses are held to it.
+    pub weight_loopback: bool,
     /// Bytes a group's log keeps.
     pub retention_bytes: usize,
     /// Bytes of kernel send buffer.
@@ -288,6 +301,8 @@ impl Settings {
             attempts_per_ip: self.attempts_per_ip.or(below.attempts_per_ip),
             attempts_window_s: self.attempts_window_s.or(below.attempts_window_s),
             attempts_loopback: self.attempts_loopback.or(below.attempts_loopback),
+            weight_per_ip: self.weight_per_ip.or(below.weight_per_ip),
+            weight_loopback: self.weight_loopback.or(below.weight_loopback),
             retention_bytes: self.retention_bytes.or(below.retention_bytes),
             send_buffer: self.send_buffer.or(below.send_buffer),
             stats: self.stats.or(below.stats),
@@ -340,6 +355,8 @@ impl Settings {
             attempts_per_ip: number("attempts-per-ip", self.attempts_per_ip, 300, 0, 1_000_000)?,
             attempts_window_s: number("attempts-window-s", self.attempts_window_s, 300, 1, 86_400)?,
             attempts_loopback: self.attempts_loopback.unwrap_or(false),
+            weight_per_ip: number("weight-per-ip", self.weight_per_ip, 6000, 0, 1_000_000_000)?,
+            weight_loopback: self.weight_loopback.unwrap_or(false),
             retention_bytes: bytes("retention-bytes", self.retention_bytes.unwrap_or(8 << 20))?,
             send_buffer: self.send_buffer.map(|n| bytes("send-buffer", n)).transpose()?,
             stats: self.stats.map(stats_interval).transpose()?,

@@ -31,7 +31,12 @@ pub fn sharers(workers: usize) -> usize {
 /// Without it whatever else runs there has one part of many more: where fourteen workers shared a core with the market thread,
 /// that had 5.8 % of it and fell ever further behind the market.
 pub fn share_core(sharers: usize) -> bool {
-    let nicer = nice_of(sharers);
+    be_less_urgent(nice_of(sharers))
+}
+
+/// Makes the calling thread less urgent by so many steps, each of which takes a fifth of its weight. Tells whether the host
+/// allowed it.
+pub fn be_less_urgent(nicer: i32) -> bool {
     // Of a thread, not of the process: Linux counts them so, against the letter of POSIX. On top of what it was started with.
     let begun = rustix::process::getpriority_process(None).unwrap_or(0);
     nicer == 0 || rustix::process::setpriority_process(None, (begun + nicer).min(NICE_MAX)).is_ok()

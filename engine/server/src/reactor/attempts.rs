@@ -81,7 +81,7 @@ impl Attempts {
 
     /// Counts an attempt at tick `now`, of a peer to whom the limits apply.
     pub fn note(&mut self, peer: IpAddr, now: u32) -> Verdict {
-        let key = key(peer);
+        let key = address_key(peer);
         if self.windows.len() >= self.addresses_max && !self.windows.contains_key(&key) {
             self.tidy(now);
             if self.windows.len() >= self.addresses_max {
@@ -116,8 +116,8 @@ impl Attempts {
     }
 }
 
-/// What an address is counted under: IPv6 ones by their upper half, the /64.
-fn key(peer: IpAddr) -> u64 {
+/// What an address is counted under, here and by others who count addresses: IPv6 ones by their upper half, the /64.
+pub fn address_key(peer: IpAddr) -> u64 {
     match peer.to_canonical() {
         IpAddr::V4(v4) => V4 | u64::from(v4.to_bits()),
         IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use depthcast_market::event::{BookSnapshot, MarketEvent};
 use depthcast_market::instrument::Instrument;
-use depthcast_wire::stream::{StreamName, SymbolName};
+use depthcast_wire::stream::StreamName;
 
+use super::questions::Ask;
 use crate::fanout::Ids;
 use crate::session::encoding::Encoding;
 
@@ -159,20 +160,8 @@ pub enum MarketRequest {
         /// The connection, by the worker's key.
         connection: u32,
     },
-    /// The top of a book as it is now.
-    Depth {
-        /// The symbol, upper case.
-        symbol: SymbolName,
-        /// Levels a side.
-        limit: usize,
-        /// Where the answer goes.
-        reply: tokio::sync::oneshot::Sender<DepthAnswer>,
-    },
-    /// All instruments.
-    Instruments {
-        /// Where the answer goes.
-        reply: tokio::sync::oneshot::Sender<Vec<Arc<Instrument>>>,
-    },
+    /// What REST asks.
+    Ask(Ask),
     /// End the thread: at once, or after all that a stopped feed has given, and then the workers behind it.
     Stop {
         /// Without what the feed has given still.

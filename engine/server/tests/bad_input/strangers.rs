@@ -136,12 +136,12 @@ fn wrong_rest_calls_are_answered_as_the_exchange_does() {
     for (target, status, code) in [
         ("/api/v3/ping", 200, None),
         ("/api/v3/depth", 400, Some(-1102)),
-        ("/api/v3/depth?symbol=", 400, Some(-1102)),
+        ("/api/v3/depth?symbol=", 400, Some(-1105)),
         ("/api/v3/depth?symbol=btcusdt", 400, Some(-1100)),
         ("/api/v3/depth?symbol=BTC%2FUSDT", 400, Some(-1100)),
         ("/api/v3/depth?symbol=BTC%zzUSDT", 400, Some(-1100)),
         ("/api/v3/depth?symbol=NOSUCH", 400, Some(-1121)),
-        ("/api/v3/depth?symbol=BTCUSDT&limit=0", 400, Some(-1100)),
+        ("/api/v3/depth?symbol=BTCUSDT&limit=0", 400, Some(-1130)),
         ("/api/v3/depth?symbol=BTCUSDT&limit=-5", 400, Some(-1100)),
         ("/api/v3/depth?symbol=BTCUSDT&limit=many", 400, Some(-1100)),
         // The market of this test only trades: its book has not begun.

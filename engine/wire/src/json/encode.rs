@@ -202,16 +202,16 @@ fn levels(out: &mut Vec<u8>, instrument: &Instrument, levels: &[Level]) {
     out.push(b']');
 }
 
-fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+pub(super) fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-fn boolean(out: &mut Vec<u8>, value: bool) {
+pub(super) fn boolean(out: &mut Vec<u8>, value: bool) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
 /// The inside of a JSON string. Stream names of this engine need no escape; one that a peer chose might.
-fn string_body(out: &mut Vec<u8>, text: &str) {
+pub(super) fn string_body(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),

@@ -12,7 +12,7 @@
 //! combined      {"stream":"btcusdt@depth","data":<one of the above>}
 //! ```
 //!
-//! - [`encode`] writes them; [`decode`] reads them;
+//! - [`encode`] writes them; [`decode`] reads them; [`rest`] and [`exchange_info`] write what REST alone has;
 //! - [`precision`] learns an instrument's exponents from the decimals an event prints;
 //! - [`symbol`] is the instrument's name in a decoded event; [`error`] says what was wrong with a frame.
 
@@ -24,7 +24,11 @@ pub mod exchange_info;
 mod fields;
 mod levels;
 pub mod precision;
+pub mod rest;
+#[cfg(test)]
+mod rest_tests;
 pub mod symbol;
+mod wide;
 
 pub use decode::{Decoded, Decoder};
 pub use error::JsonError;

@@ -11,6 +11,7 @@ use depthcast_wire::time_unit::TimeUnit;
 
 use super::tests::{Rig, payload};
 use super::*;
+use crate::reactor::questions::{Ask, Question};
 
 const RAW: Encoding = Encoding::Json {
     combined: false,
@@ -267,7 +268,12 @@ fn heartbeats_that_a_full_worker_does_not_take_are_bounded() {
     for _ in 0..2 {
         second.send(moment()).unwrap();
         let reply = tokio::sync::oneshot::channel().0;
-        requests.send(MarketRequest::Instruments { reply }).unwrap();
+        let ask = Ask {
+            question: Question::Instruments,
+            known: None,
+            reply,
+        };
+        requests.send(MarketRequest::Ask(ask)).unwrap();
     }
     requests.send(MarketRequest::Stop { at_once: true }).unwrap();
     rig.market.requests = requested;

@@ -1,6 +1,7 @@
 //! The market thread: the only writer of its books. It takes what feeds say, keeps every book, encodes once what
 //! somebody wants, and hands each worker its frames in batches.
 
+mod answers;
 #[cfg(test)]
 mod behind_tests;
 #[cfg(test)]
@@ -338,18 +339,7 @@ impl Market {
                 joins.add(join, books, outbox);
             }
             MarketRequest::Leave { worker, connection } => self.joins.remove(worker, connection),
-            MarketRequest::Depth { symbol, limit, reply } => {
-                // A requester that has gone away needs no answer.
-                let _ = reply.send(self.depth(symbol, limit));
-            }
-            MarketRequest::Instruments { reply } => {
-                let _ = reply.send(
-                    self.symbols
-                        .iter()
-                        .map(|symbol| symbol.instrument().clone())
-                        .collect(),
-                );
-            }
+            MarketRequest::Ask(ask) => self.on_ask(ask),
             MarketRequest::Stop { at_once } => {
                 self.stop = Some(if at_once { Stop::AtOnce } else { Stop::AfterFeed });
             }
@@ -490,17 +480,6 @@ impl Market {
             self.heartbeats.detach(outlet, name, encoding);
         } else if let Some(&symbol) = self.by_name.get(&name.symbol) {
             self.symbols[symbol].detach(outlet, name, encoding);
-        }
-    }
-
-    fn depth(&self, symbol: SymbolName, limit: usize) -> DepthAnswer {
-        // REST names symbols in upper case, streams in lower case.
-        let lower = SymbolName::new(&symbol.as_str().to_ascii_lowercase());
-        match lower.and_then(|name| self.by_name.get(&name)) {
-            // Before the first history nobody knows which symbols there are.
-            None if self.epoch.is_none() => DepthAnswer::Stale,
-            None => DepthAnswer::UnknownSymbol,
-            Some(&index) => self.symbols[index].depth(limit),
         }
     }
 }

@@ -11,6 +11,7 @@ use depthcast_wire::ws::{Incoming, MessageReader, Role};
 
 use super::*;
 use crate::reactor::mailbox::{Inbox, mailbox};
+use crate::reactor::questions::{Answer, Ask, Content, Question};
 
 const RAW: Encoding = Encoding::Json {
     combined: false,
@@ -493,16 +494,20 @@ fn a_full_worker_keeps_the_feed_waiting_but_not_the_requests() {
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     let symbol = SymbolName::new("BTCUSDT").unwrap();
     requests
-        .send(MarketRequest::Depth {
-            symbol,
-            limit: 1,
+        .send(MarketRequest::Ask(Ask {
+            question: Question::Depth { symbol, limit: 1 },
+            known: None,
             reply,
-        })
+        }))
         .unwrap();
     requests.send(MarketRequest::Stop { at_once: true }).unwrap();
     rig.market.hand_on();
     assert_eq!(rig.market.stop, Some(Stop::AtOnce), "told while it waits");
-    let Ok(DepthAnswer::Book(_, top)) = answer.try_recv() else {
+    let Ok(Ok(Answer {
+        content: Some(Content::Depth(_, top)),
+        ..
+    })) = answer.try_recv()
+    else {
         panic!("an answer while the worker is full")
     };
     assert_eq!(top.last_id, id);
