@@ -117,7 +117,8 @@ struct Symbol<'a> {
     rename_all_fields = "camelCase"
 )]
 enum Filter {
-    PriceFilter {
+    #[serde(rename = "PRICE_FILTER")]
+    Price {
         min_price: String,
         max_price: String,
         tick_size: String,
@@ -228,7 +229,7 @@ fn filters(instrument: &Instrument, quote: &str) -> [Filter; 11] {
     let no_qty = Decimal { mantissa: 0, ..lot };
     let min_notional = MIN_NOTIONALS.iter().find(|(asset, _)| *asset == quote);
     [
-        Filter::PriceFilter {
+        Filter::Price {
             min_price: tick.to_string(),
             max_price: largest_multiple(tick),
             tick_size: tick.to_string(),
