@@ -157,7 +157,7 @@ async fn serve(
         let (rest, subscriber) = (rest.clone(), subscriber.clone());
         async move {
             if returned::is_subscribers(&request) {
-                subscriber.came(&request).await;
+                match subscriber.came(&request).await {}
             }
             Ok::<_, Infallible>(rest.answer(&request, peer, wall_us()).await)
         }

@@ -2,6 +2,7 @@
 //! REST and upgrades, and here both are at one address. The request is written again as it was read, and goes with its
 //! socket to a worker, which answers it as it answers all.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::os::fd::AsFd;
 
@@ -20,7 +21,7 @@ pub(super) struct Subscriber(watch::Sender<Vec<u8>>);
 
 impl Subscriber {
     /// The request has come. Never done: nothing is answered here any more.
-    pub(super) async fn came<B>(&self, request: &Request<B>) {
+    pub(super) async fn came<B>(&self, request: &Request<B>) -> Infallible {
         self.0.send_replace(head(request));
         std::future::pending::<()>().await;
     }

@@ -9,9 +9,13 @@ LEVELS = 20
 WHOLE_EVERY = 10
 
 
+# One thread at a time: a whole book is written in pieces.
+SAYING = threading.Lock()
+
+
 def say(**what):
-    # In one piece: others say something at the same time.
-    print(json.dumps(what, separators=(",", ":")) + "\n", end="", flush=True)
+    with SAYING:
+        print(json.dumps(what, separators=(",", ":")), flush=True)
 
 
 def text(event):

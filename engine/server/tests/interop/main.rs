@@ -55,6 +55,7 @@ fn all_clients_agree(engine: &Engine, market: &str, symbols: &[&str]) -> Record 
 
 #[test]
 fn clients_of_the_simulated_exchange_have_its_books_and_trades() {
+    clients::install();
     let engine = start(Settings {
         feed: vec!["sim:?symbols=2&rate=30..60&seed=7".into()],
         listen: Some("127.0.0.1:0".into()),
@@ -66,6 +67,7 @@ fn clients_of_the_simulated_exchange_have_its_books_and_trades() {
 
 #[test]
 fn clients_of_the_recorded_market_have_its_books_and_trades() {
+    clients::install();
     let engine = start(settings(&capture(), "speed=1&start=0&end=hold"));
     let record = all_clients_agree(&engine, "recorded", &["BTCUSDT"]);
     // What the clients were held against is the recording itself.

@@ -100,7 +100,7 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
         }
         row.resyncs = row.resyncs.max(line.resyncs.unwrap_or(0));
         if let Some(fault) = &line.fault {
-            row.fault(fault.clone());
+            row.fault(fault);
         }
         let Some(symbol) = line.symbol else { continue };
         let result = match (line.u, &line.trade) {
@@ -109,7 +109,7 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
             _ => Err("a line is neither a book nor a trade".to_string()),
         };
         if let Err(fault) = result {
-            row.fault(format!("{symbol}: {fault}"));
+            row.fault(&format!("{symbol}: {fault}"));
         }
     }
     let trades_min = if way.trades { TRADES_MIN } else { 0 };
@@ -118,17 +118,17 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
         ("trades", row.trades, trades_min),
     ] {
         if count < min * symbols {
-            row.fault(format!("{count} {what} are too few to say anything"));
+            row.fault(&format!("{count} {what} are too few to say anything"));
         }
     }
     if row.resyncs > way.resyncs_max {
-        row.fault(format!("a book was begun anew {} times", row.resyncs));
+        row.fault(&format!("a book was begun anew {} times", row.resyncs));
     }
     row
 }
 
 impl Row {
-    fn fault(&mut self, what: String) {
+    fn fault(&mut self, what: &str) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(format!("{}: {what}", self.name));
         }
