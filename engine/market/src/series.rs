@@ -28,6 +28,9 @@ const AHEAD: [KlineInterval; 6] = [
 pub struct SeriesId(u8);
 
 impl SeriesId {
+    /// That of single seconds.
+    pub const SECONDS: SeriesId = SeriesId(0);
+
     /// The series of an interval by a clock.
     pub fn of(interval: KlineInterval, clock: KlineClock) -> SeriesId {
         let ahead = AHEAD.iter().position(|&other| other == interval);
@@ -139,7 +142,7 @@ impl Candles {
             closes: 0,
         });
         Candles {
-            second: empty(SeriesId(0), at_us, price),
+            second: empty(SeriesId::SECONDS, at_us, price),
             series: Box::new(std::array::from_fn(|_| {
                 series.next().expect("as many as there are series")
             })),
@@ -177,7 +180,7 @@ impl Candles {
                 series.close(id, until_us, self.kept_max, empties_max, told);
             }
         }
-        self.second = empty(SeriesId(0), until_us, over.close);
+        self.second = empty(SeriesId::SECONDS, until_us, over.close);
         Some(over).filter(|over| !over.is_empty())
     }
 

@@ -40,11 +40,9 @@ impl<P: Part> Window<P> {
         }
     }
 
-    /// Where the window begins that ends at `now_us`: it is at most as long as it should be, and by less than a part shorter.
+    /// Where it begins when it ends at `now_us`, as [`begin_us`] has it.
     pub fn begin_us(&self, now_us: i64) -> i64 {
-        let span_ago = now_us.saturating_sub(self.span_us);
-        let parts = span_ago.div_euclid(self.part_us) + i64::from(span_ago.rem_euclid(self.part_us) > 0);
-        parts.saturating_mul(self.part_us)
+        begin_us(now_us, self.span_us, self.part_us)
     }
 
     /// Takes what was at `at_us`, which is not before what it took last.
@@ -120,4 +118,12 @@ impl<P: Part> Window<P> {
         self.joined = self.parts.len();
         self.rest = None;
     }
+}
+
+/// Where a window of `span_us` begins that ends at `now_us` and moves by `part_us`: it is at most as long as it should be, and by
+/// less than a part shorter.
+pub fn begin_us(now_us: i64, span_us: i64, part_us: i64) -> i64 {
+    let span_ago = now_us.saturating_sub(span_us);
+    let parts = span_ago.div_euclid(part_us) + i64::from(span_ago.rem_euclid(part_us) > 0);
+    parts.saturating_mul(part_us)
 }

@@ -8,6 +8,7 @@ use depthcast_market::event::{BookSnapshot, MarketEvent};
 use depthcast_market::instrument::Instrument;
 use depthcast_wire::stream::{StreamName, SymbolName};
 
+use super::questions::Ask;
 use crate::fanout::Ids;
 use crate::session::encoding::Encoding;
 
@@ -173,6 +174,8 @@ pub enum MarketRequest {
         /// Where the answer goes.
         reply: tokio::sync::oneshot::Sender<Vec<Arc<Instrument>>>,
     },
+    /// Anything that REST answers.
+    Ask(Ask),
     /// End the thread: at once, or after all that a stopped feed has given, and then the workers behind it.
     Stop {
         /// Without what the feed has given still.

@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod market;
 pub mod messages;
 pub mod occupancy;
+pub mod questions;
 pub mod table;
 pub mod worker;
 
