@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::tests::Rig;
 use super::*;
 use crate::reactor::messages::{Begin, Since, TopicEnd};
-use depthcast_market::event::{BestBidAsk, Level, Trade};
+use depthcast_market::event::{BestBidAsk, Level, MarketEvent, Trade};
 use depthcast_wire::time_unit::TimeUnit;
 
 const RAW: Encoding = Encoding::Json {

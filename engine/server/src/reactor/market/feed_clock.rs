@@ -6,7 +6,6 @@
 use depthcast_market::event::MarketEvent;
 use depthcast_market::interval::SECOND_US;
 use depthcast_market::record::over_us;
-use depthcast_market::series::{SeriesSet, Wanted};
 
 use super::cadence::Tick;
 
@@ -122,15 +121,5 @@ impl FeedClock {
             klines_since_us: since(tick.0 % KLINE_PERIOD_US == 0, &mut self.kline_us),
             empties_max,
         })
-    }
-}
-
-impl Round {
-    /// What a symbol is to tell of candlesticks that close.
-    pub(super) fn wanted(&self, series: SeriesSet) -> Wanted {
-        Wanted {
-            series,
-            empties_max: self.empties_max,
-        }
     }
 }

@@ -20,6 +20,8 @@ mod market_wide;
 mod payload;
 mod requests;
 #[cfg(test)]
+mod requests_tests;
+#[cfg(test)]
 mod statistics_tests;
 mod symbol;
 #[cfg(test)]

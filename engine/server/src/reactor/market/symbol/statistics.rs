@@ -2,7 +2,7 @@
 //! the average price and the checksum every second.
 
 use depthcast_market::candle::Candle;
-use depthcast_market::event::{AggTrade, Level, Trade};
+use depthcast_market::event::{AggTrade, BestBidAsk, Level, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_market::limits::{DAY_US, RecordLimits};
 use depthcast_market::record::{Changes, TradeRecord};
@@ -30,6 +30,8 @@ pub(in super::super) struct Statistics {
     traded_us: i64,
     day_changed_us: i64,
     average_changed_us: i64,
+    /// How far the time of the feed's events had come in the last round.
+    clock_us: i64,
     /// The best bid and ask as the last ticker had them.
     told_best: Option<(Level, Level)>,
     /// How often the ticker changed beside its trades: by the best bid and ask.
@@ -45,6 +47,7 @@ impl Statistics {
             traded_us: i64::MIN,
             day_changed_us: i64::MIN,
             average_changed_us: i64::MIN,
+            clock_us: 0,
             told_best: None,
             best_changes: 0,
         }
@@ -110,7 +113,14 @@ impl Symbol {
                 wanted.set(SeriesId::of(interval, clock), true);
             }
         }
-        self.statistics.wanted = wanted;
+        let statistics = &mut self.statistics;
+        if let Some(record) = &mut statistics.record
+            && wanted.iter().any(|id| !statistics.wanted.contains(id))
+        {
+            // What was over before is not told to who comes now; to others it was.
+            record.on_time(statistics.clock_us, Wanted::default(), &mut |_, _| {});
+        }
+        statistics.wanted = wanted;
     }
 
     /// The book has changed, or is stale, or may be: and with it the ticker, where the feed gives no best bid and ask.
@@ -149,10 +159,7 @@ impl Symbol {
     }
 
     /// The last 24 hours and the best bid and ask, whatever is known of them.
-    pub(in super::super) fn ticker(
-        &self,
-        clock_us: i64,
-    ) -> (DayStatistics, Option<depthcast_market::event::BestBidAsk>) {
+    pub(in super::super) fn ticker(&self, clock_us: i64) -> (DayStatistics, Option<BestBidAsk>) {
         let day = self.day().unwrap_or_else(|| self.statistics.quiet_day(clock_us));
         (day, self.newest(clock_us).best())
     }
@@ -200,6 +207,7 @@ impl Symbol {
 
     /// Publishes what is due.
     pub(in super::super) fn tick_statistics(&mut self, round: &Round, outbox: &mut Outbox) {
+        self.statistics.clock_us = round.clock_us;
         let is_wanted = !self.channels.is_empty();
         let is_due = self.record().is_some_and(|record| record.due_us() <= round.clock_us);
         if is_wanted || is_due {
