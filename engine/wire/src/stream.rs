@@ -5,17 +5,19 @@
 //! that replies and combined events echo the name that was asked for. What a name without a cadence means is
 //! [`StreamName::cadence`]'s answer.
 //!
-//! The SBE schema of streams has no message for aggregate trades and heartbeats ([`StreamKind::has_sbe`]): subscribers of
-//! SBE get them as JSON in text frames, times in microseconds, beside the binary frames of their other streams.
+//! The SBE schema of streams has messages for few kinds ([`StreamKind::has_sbe`]): subscribers of SBE get the others as JSON
+//! in text frames, times in microseconds, beside the binary frames of their other streams.
 //!
-//! Source: Binance Spot API documents, "WebSocket Streams" and "SBE Market Data Streams"; `!heartbeat` is this engine's.
+//! Source: Binance Spot API documents, "WebSocket Streams" and "SBE Market Data Streams"; `checksum` and `!heartbeat` are this
+//! engine's.
 
 use std::fmt;
 
 use depthcast_market::instrument::{SYMBOL_LEN_MAX, is_symbol_name};
+use depthcast_market::interval::{KlineClock, KlineInterval};
 
-/// The longest text of a stream name: the longest symbol and `@depth20@1000ms`.
-pub const STREAM_NAME_LEN_MAX: usize = SYMBOL_LEN_MAX + "@depth20@1000ms".len();
+/// The longest text of a stream name: the longest symbol and `@kline_12h@+08:00`.
+pub const STREAM_NAME_LEN_MAX: usize = SYMBOL_LEN_MAX + "@kline_12h@+08:00".len();
 
 /// How much of a peer's text an error repeats, in characters: enough to recognise any real name, too little to flood
 /// a log or a reply.
@@ -134,6 +136,18 @@ pub enum StreamKind {
     Trade,
     /// `aggTrade`: the trades that one taker order made at one price, as one.
     AggTrade,
+    /// `kline_1m`, `kline_1d@+08:00`: candlesticks of an interval, by a clock.
+    Kline(KlineInterval, KlineClock),
+    /// `miniTicker`: the last 24 hours in short.
+    MiniTicker,
+    /// `ticker`: the last 24 hours with the best bid and ask.
+    Ticker,
+    /// `avgPrice`: the average price of five minutes.
+    AveragePrice,
+    /// `checksum`: of the top of the book.
+    Checksum,
+    /// `!miniTicker@arr`: the `miniTicker` of all symbols that changed. Of the whole market.
+    MiniTickers,
     /// `!heartbeat`: that the engine is alive, and how far its feed has come. Of the whole market.
     Heartbeat,
     /// `fixed`: frames of a fixed size that carry no market, for measuring the engine. Only the bench feed has them.
@@ -141,8 +155,8 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
-    /// All kinds.
-    pub const ALL: [StreamKind; 10] = [
+    /// All kinds but candlesticks, of which there are [`StreamKind::klines`].
+    pub const OTHERS: [StreamKind; 15] = [
         StreamKind::Depth,
         StreamKind::PartialDepth(DepthLevels::Five),
         StreamKind::PartialDepth(DepthLevels::Ten),
@@ -151,13 +165,34 @@ impl StreamKind {
         StreamKind::BestBidAsk,
         StreamKind::Trade,
         StreamKind::AggTrade,
+        StreamKind::MiniTicker,
+        StreamKind::Ticker,
+        StreamKind::AveragePrice,
+        StreamKind::Checksum,
+        StreamKind::MiniTickers,
         StreamKind::Heartbeat,
         StreamKind::Fixed,
     ];
 
-    /// The stream type as names spell it, without what stands before it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
+    /// The kinds of candlesticks: each interval by each clock.
+    pub fn klines() -> impl Iterator<Item = StreamKind> {
+        let by = |clock| {
+            KlineInterval::ALL
+                .into_iter()
+                .map(move |interval| StreamKind::Kline(interval, clock))
+        };
+        by(KlineClock::Utc).chain(by(KlineClock::Ahead8h))
+    }
+
+    /// All kinds.
+    pub fn all() -> impl Iterator<Item = StreamKind> {
+        StreamKind::OTHERS.into_iter().chain(StreamKind::klines())
+    }
+
+    /// The stream type as names spell it, without what stands before it, in two parts: of candlesticks the second says the
+    /// interval, and for all others is empty.
+    const fn spelling(self) -> (&'static str, &'static str) {
+        let whole = match self {
             StreamKind::Depth => "depth",
             StreamKind::PartialDepth(DepthLevels::Five) => "depth5",
             StreamKind::PartialDepth(DepthLevels::Ten) => "depth10",
@@ -166,32 +201,99 @@ impl StreamKind {
             StreamKind::BestBidAsk => "bestBidAsk",
             StreamKind::Trade => "trade",
             StreamKind::AggTrade => "aggTrade",
+            StreamKind::Kline(interval, _) => return (KLINE, interval.as_str()),
+            StreamKind::MiniTicker => "miniTicker",
+            StreamKind::Ticker => "ticker",
+            StreamKind::AveragePrice => "avgPrice",
+            StreamKind::Checksum => "checksum",
+            StreamKind::MiniTickers => "miniTicker@arr",
             StreamKind::Heartbeat => "heartbeat",
             StreamKind::Fixed => "fixed",
+        };
+        (whole, "")
+    }
+
+    /// What stands behind that: the clock of candlesticks, where it is not UTC.
+    const fn clock_suffix(self) -> &'static str {
+        match self {
+            StreamKind::Kline(_, KlineClock::Ahead8h) => AHEAD_8H,
+            _ => "",
         }
     }
 
-    /// Whether names of this kind may end in a cadence; the others emit in real time.
+    /// Whether names of this kind may end in a cadence; the others emit in real time or at a period of their own.
     pub const fn takes_cadence(self) -> bool {
         matches!(self, StreamKind::Depth | StreamKind::PartialDepth(_))
     }
 
     /// Whether it is of the whole market rather than of a symbol.
     pub const fn is_of_market(self) -> bool {
-        matches!(self, StreamKind::Heartbeat)
+        matches!(self, StreamKind::Heartbeat | StreamKind::MiniTickers)
     }
 
     /// Whether it is binary for subscribers of SBE; the others are JSON for everybody.
     pub const fn has_sbe(self) -> bool {
-        !matches!(self, StreamKind::AggTrade | StreamKind::Heartbeat)
+        match self {
+            StreamKind::Depth
+            | StreamKind::PartialDepth(_)
+            | StreamKind::BookTicker
+            | StreamKind::BestBidAsk
+            | StreamKind::Trade
+            | StreamKind::Fixed => true,
+            StreamKind::AggTrade
+            | StreamKind::Kline(..)
+            | StreamKind::MiniTicker
+            | StreamKind::Ticker
+            | StreamKind::AveragePrice
+            | StreamKind::Checksum
+            | StreamKind::MiniTickers
+            | StreamKind::Heartbeat => false,
+        }
+    }
+
+    /// The kind of candlesticks that a stream type names, or None where it is of something else.
+    fn parse_kline(stream: &str) -> Option<Result<StreamKind, StreamNameError>> {
+        let (interval, suffix) = match stream.strip_prefix(KLINE)?.split_once('@') {
+            Some((interval, suffix)) => (interval, Some(suffix)),
+            None => (stream.strip_prefix(KLINE)?, None),
+        };
+        let Some(interval) = KlineInterval::parse(interval) else {
+            return Some(Err(StreamNameError::Interval {
+                interval: excerpt(interval),
+            }));
+        };
+        Some(match suffix {
+            None => Ok(StreamKind::Kline(interval, KlineClock::Utc)),
+            Some(suffix) if Some(suffix) == AHEAD_8H.strip_prefix('@') => {
+                Ok(StreamKind::Kline(interval, KlineClock::Ahead8h))
+            }
+            Some(suffix) => Err(StreamNameError::Clock {
+                suffix: excerpt(suffix),
+            }),
+        })
     }
 
     fn parse(text: &str, is_of_market: bool) -> Option<StreamKind> {
-        StreamKind::ALL
+        StreamKind::OTHERS
             .into_iter()
-            .find(|kind| kind.is_of_market() == is_of_market && kind.as_str() == text)
+            .find(|kind| kind.is_of_market() == is_of_market && kind.spelling().0 == text)
     }
 }
+
+impl fmt::Display for StreamKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, interval) = self.spelling();
+        [kind, interval, self.clock_suffix()]
+            .into_iter()
+            .try_for_each(|part| f.write_str(part))
+    }
+}
+
+/// What names of candlesticks begin with.
+const KLINE: &str = "kline_";
+
+/// What those end in whose clock is eight hours ahead.
+const AHEAD_8H: &str = "@+08:00";
 
 /// A symbol as a subscriber wrote it, in any case, kept inline: names are copied, hashed and compared, never owned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -280,14 +382,15 @@ pub enum StreamNameError {
     },
     /// The stream type is not one of ours.
     #[error(
-        "unknown stream type {kind:?}: expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk, trade or aggTrade"
+        "unknown stream type {kind:?}: expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk, trade, aggTrade, \
+         kline_<interval>, miniTicker, ticker, avgPrice or checksum"
     )]
     Kind {
         /// The stream type, cut where it was long.
         kind: Box<str>,
     },
     /// Nor is a stream of the whole market.
-    #[error("unknown stream of the whole market {name:?}: expected !heartbeat")]
+    #[error("unknown stream of the whole market {name:?}: expected !miniTicker@arr or !heartbeat")]
     MarketKind {
         /// The name, cut where it was long.
         name: Box<str>,
@@ -304,11 +407,25 @@ pub enum StreamNameError {
         /// The cadence, cut where it was long.
         cadence: Box<str>,
     },
-    /// A cadence on a stream that emits in real time.
-    #[error("{kind} streams are real time and take no cadence, but the name ends in {cadence:?}")]
+    /// The interval of candlesticks is not one of the exchange's.
+    #[error(
+        "unknown kline interval {interval:?}: expected 1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w or 1M"
+    )]
+    Interval {
+        /// The interval, cut where it was long.
+        interval: Box<str>,
+    },
+    /// Nor is their clock.
+    #[error("kline streams end in their interval or in @+08:00 behind it, but the name ends in {suffix:?}")]
+    Clock {
+        /// What follows the interval, cut where it was long.
+        suffix: Box<str>,
+    },
+    /// A cadence on a stream that has none to choose.
+    #[error("{kind} streams take no cadence, but the name ends in {cadence:?}")]
     CadenceNotTaken {
         /// The stream type.
-        kind: &'static str,
+        kind: StreamKind,
         /// What followed it, cut where it was long.
         cadence: Box<str>,
     },
@@ -332,19 +449,19 @@ impl StreamName {
         let symbol = SymbolName::new(symbol).ok_or_else(|| StreamNameError::Symbol {
             symbol: excerpt(symbol),
         })?;
+        if let Some(kind) = StreamKind::parse_kline(stream) {
+            return Ok(StreamName {
+                symbol,
+                kind: kind?,
+                cadence: None,
+            });
+        }
         let (kind, suffix) = match stream.split_once('@') {
             Some((kind, suffix)) => (kind, Some(suffix)),
             None => (stream, None),
         };
-        let kind = StreamKind::parse(kind, false).ok_or_else(|| {
-            if is_known_elsewhere(stream) {
-                StreamNameError::NotServed {
-                    stream: excerpt(stream),
-                }
-            } else {
-                StreamNameError::Kind { kind: excerpt(kind) }
-            }
-        })?;
+        let kind =
+            StreamKind::parse(kind, false).ok_or_else(|| StreamNameError::Kind { kind: excerpt(kind) })?;
         let cadence = suffix.map(|suffix| parse_cadence(kind, suffix)).transpose()?;
         Ok(StreamName {
             symbol,
@@ -354,22 +471,14 @@ impl StreamName {
     }
 
     /// How often this stream emits to a subscriber of SBE (`sbe`) or JSON: the cadence in the name, else the format's
-    /// default (JSON 1000 ms; SBE 20 ms for `depth`, 50 ms for partial depth). `None` for real-time kinds.
+    /// default (JSON 1000 ms; SBE 20 ms for `depth`, 50 ms for partial depth). `None` for kinds that take none.
     pub fn cadence(&self, sbe: bool) -> Option<Cadence> {
         match (self.cadence, self.kind) {
-            (
-                _,
-                StreamKind::BookTicker
-                | StreamKind::BestBidAsk
-                | StreamKind::Trade
-                | StreamKind::AggTrade
-                | StreamKind::Heartbeat
-                | StreamKind::Fixed,
-            ) => None,
+            _ if !self.kind.takes_cadence() => None,
             (Some(cadence), _) => Some(cadence),
             (None, StreamKind::Depth) if sbe => Some(Cadence::Ms20),
-            (None, StreamKind::PartialDepth(_)) if sbe => Some(Cadence::Ms50),
-            (None, StreamKind::Depth | StreamKind::PartialDepth(_)) => Some(Cadence::Ms1000),
+            (None, _) if sbe => Some(Cadence::Ms50),
+            (None, _) => Some(Cadence::Ms1000),
         }
     }
 
@@ -380,13 +489,14 @@ impl StreamName {
         }
     }
 
-    fn parts(&self) -> [&str; 5] {
+    fn parts(&self) -> [&str; 6] {
         let (at, suffix) = match self.cadence {
             Some(cadence) => ("@", cadence.suffix()),
-            None => ("", ""),
+            None => ("", self.kind.clock_suffix()),
         };
         let before = if self.kind.is_of_market() { "!" } else { "@" };
-        [self.symbol.as_str(), before, self.kind.as_str(), at, suffix]
+        let (kind, interval) = self.kind.spelling();
+        [self.symbol.as_str(), before, kind, interval, at, suffix]
     }
 }
 
@@ -405,28 +515,16 @@ fn parse_market_name(text: &str) -> Result<StreamName, StreamNameError> {
     }
 }
 
-/// Intervals of the exchange's candlesticks.
-const KLINE_INTERVALS: [&str; 16] = [
-    "1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M",
-];
-
-/// Whether a stream type, the `!` of those of the whole market included, is one that subscribers know from the exchange,
-/// or from this engine's protocol, but that is not served: its name was not misspelt.
+/// Whether a stream of the whole market, its `!` included, is one that subscribers know from the exchange but that is not
+/// served: its name was not misspelt.
 fn is_known_elsewhere(stream: &str) -> bool {
-    if let Some(kline) = stream.strip_prefix("kline_") {
-        let interval = kline.strip_suffix("@+08:00").unwrap_or(kline);
-        return KLINE_INTERVALS.contains(&interval);
-    }
-    matches!(
-        stream,
-        "miniTicker" | "ticker" | "avgPrice" | "checksum" | "!miniTicker@arr" | "!ticker@arr"
-    )
+    stream == "!ticker@arr"
 }
 
 fn parse_cadence(kind: StreamKind, suffix: &str) -> Result<Cadence, StreamNameError> {
     if !kind.takes_cadence() {
         return Err(StreamNameError::CadenceNotTaken {
-            kind: kind.as_str(),
+            kind,
             cadence: excerpt(suffix),
         });
     }

@@ -23,7 +23,7 @@ impl Subscriber {
     /// The request has come. Never done: nothing is answered here any more.
     pub(super) async fn came<B>(&self, request: &Request<B>) -> Infallible {
         self.0.send_replace(head(request));
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 
     /// Waits for it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use depthcast_market::event::{BookSnapshot, MarketEvent};
+use depthcast_market::event::MarketEvent;
 use depthcast_market::instrument::Instrument;
 use depthcast_wire::stream::StreamName;
 
@@ -160,24 +160,13 @@ pub enum MarketRequest {
         /// The connection, by the worker's key.
         connection: u32,
     },
-    /// What REST asks.
+    /// Anything that REST answers.
     Ask(Ask),
     /// End the thread: at once, or after all that a stopped feed has given, and then the workers behind it.
     Stop {
         /// Without what the feed has given still.
         at_once: bool,
     },
-}
-
-/// What the market thread says of a book.
-#[derive(Debug)]
-pub enum DepthAnswer {
-    /// Its top.
-    Book(Arc<Instrument>, BookSnapshot),
-    /// The symbol exists but its book is stale or not there yet.
-    Stale,
-    /// There is no such symbol.
-    UnknownSymbol,
 }
 
 /// A symbol as its feed announces it.

@@ -342,8 +342,14 @@ fn can_conflate(kind: StreamKind) -> bool {
         | StreamKind::PartialDepth(_)
         | StreamKind::BookTicker
         | StreamKind::BestBidAsk
+        | StreamKind::MiniTicker
+        | StreamKind::Ticker
+        | StreamKind::AveragePrice
+        | StreamKind::Checksum
+        | StreamKind::MiniTickers
         | StreamKind::Heartbeat => true,
-        StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed => false,
+        // Of a candlestick that has closed every subscriber is told.
+        StreamKind::Trade | StreamKind::AggTrade | StreamKind::Kline(..) | StreamKind::Fixed => false,
     }
 }
 

@@ -8,7 +8,7 @@ use depthcast_market::instrument::{Instrument, SYMBOL_LEN_MAX};
 use crate::time_unit::TimeUnit;
 
 /// An upper bound of a printed decimal: sign, up to 19 digits, point.
-const DECIMAL_BYTES_MAX: usize = 21;
+pub(super) const DECIMAL_BYTES_MAX: usize = 21;
 
 /// An upper bound of a printed level with its brackets, quotes and commas.
 const LEVEL_BYTES_MAX: usize = 2 * DECIMAL_BYTES_MAX + r#"["",""],"#.len();
@@ -170,7 +170,7 @@ fn reserve(out: &mut Vec<u8>, levels: usize) {
 }
 
 /// The start that all events with a name have in common.
-fn event_head(out: &mut Vec<u8>, name: &str, instrument: &Instrument, event_time: i64) {
+pub(super) fn event_head(out: &mut Vec<u8>, name: &str, instrument: &Instrument, event_time: i64) {
     out.extend_from_slice(b"{\"e\":\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\",\"E\":");

@@ -41,6 +41,10 @@ fn a_name_without_cadence_has_its_formats_default() {
         ("a@trade", None, None),
         ("a@aggTrade", None, None),
         ("!heartbeat", None, None),
+        ("a@kline_1m@+08:00", None, None),
+        ("a@ticker", None, None),
+        ("a@checksum", None, None),
+        ("!miniTicker@arr", None, None),
     ] {
         assert_eq!(
             name(text).cadence(false).map(Cadence::millis),
@@ -77,8 +81,36 @@ fn refusals_name_the_bad_part_and_what_would_be_right() {
     );
     assert_eq!(
         refusal("btcusdt@trade@100ms"),
-        "trade streams are real time and take no cadence, but the name ends in \"100ms\""
+        "trade streams take no cadence, but the name ends in \"100ms\""
     );
+    assert_eq!(
+        refusal("btcusdt@avgPrice@1000ms"),
+        "avgPrice streams take no cadence, but the name ends in \"1000ms\""
+    );
+    for (text, suffix) in [
+        ("a@kline_1m@", ""),
+        ("a@kline_1m@100ms", "100ms"),
+        ("a@kline_1m@+09:00", "+09:00"),
+        ("a@kline_1m@+08:00@", "+08:00@"),
+    ] {
+        assert_eq!(
+            refusal(text),
+            format!(
+                "kline streams end in their interval or in @+08:00 behind it, but the name ends in {suffix:?}"
+            )
+        );
+    }
+    for (text, interval) in [
+        ("a@kline_", ""),
+        ("a@kline_2m", "2m"),
+        ("a@kline_1D", "1D"),
+        ("a@kline_1mo@+08:00", "1mo"),
+    ] {
+        assert!(
+            refusal(text).starts_with(&format!("unknown kline interval {interval:?}: expected 1s, ")),
+            "{text}"
+        );
+    }
     assert_eq!(
         refusal("btcusdt@depth@100ms@x"),
         "unexpected \"@x\" after the cadence"
@@ -96,6 +128,9 @@ fn refusals_name_the_bad_part_and_what_would_be_right() {
         "a@aggtrade",
         "a@heartbeat",
         "a@!heartbeat",
+        "a@kline",
+        "a@Ticker",
+        "a@Kline_1m",
     ] {
         assert!(refusal(text).starts_with("unknown stream type"), "{text}");
     }
@@ -106,10 +141,14 @@ fn refusals_name_the_bad_part_and_what_would_be_right() {
         "!heartbeat@",
         "!depth",
         "!btcusdt@depth",
+        "!miniTicker",
+        "!miniTicker@arr@1000ms",
+        "!kline_1m",
+        "!ticker",
     ] {
         assert_eq!(
             refusal(text),
-            format!("unknown stream of the whole market {text:?}: expected !heartbeat")
+            format!("unknown stream of the whole market {text:?}: expected !miniTicker@arr or !heartbeat")
         );
     }
 }
@@ -128,32 +167,33 @@ fn streams_of_the_whole_market_have_no_symbol() {
 
 #[test]
 fn what_is_not_served_is_told_from_what_is_misspelt() {
-    let intervals = KLINE_INTERVALS.map(|interval| format!("kline_{interval}"));
-    let others = ["miniTicker", "ticker", "avgPrice", "checksum", "kline_1m@+08:00"].map(String::from);
-    for stream in intervals.into_iter().chain(others) {
-        assert_eq!(
-            refusal(&format!("btcusdt@{stream}")),
-            format!("this engine does not serve {stream} streams")
-        );
-    }
-    for text in ["!miniTicker@arr", "!ticker@arr"] {
-        assert_eq!(
-            refusal(text),
-            format!("this engine does not serve {text} streams")
-        );
-    }
-    for text in [
-        "a@kline",
-        "a@kline_",
-        "a@kline_2m",
-        "a@kline_1m@",
-        "a@Ticker",
-        "a@ticker@1000ms",
-    ] {
-        assert!(refusal(text).starts_with("unknown stream type"), "{text}");
-    }
-    assert!(refusal("!miniTicker").starts_with("unknown stream of the whole market"));
+    assert_eq!(
+        refusal("!ticker@arr"),
+        "this engine does not serve !ticker@arr streams"
+    );
+    assert_eq!(
+        refusal("a@miniTicker@arr"),
+        "miniTicker streams take no cadence, but the name ends in \"arr\""
+    );
     assert!(refusal("@ticker").starts_with("symbol"));
+}
+
+#[test]
+fn candlesticks_are_named_by_interval_and_clock() {
+    let of = |text: &str| match name(text) {
+        StreamName {
+            kind: StreamKind::Kline(interval, clock),
+            cadence: None,
+            ..
+        } => (interval, clock),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of("a@kline_1m"), (KlineInterval::M1, KlineClock::Utc));
+    assert_eq!(of("a@kline_1M"), (KlineInterval::Month1, KlineClock::Utc));
+    assert_eq!(of("a@kline_1d@+08:00"), (KlineInterval::D1, KlineClock::Ahead8h));
+    assert_eq!(StreamKind::klines().count(), 32);
+    assert_eq!(name("!miniTicker@arr").to_string(), "!miniTicker@arr");
+    assert_eq!(name("!miniTicker@arr").symbol, SymbolName::MARKET);
 }
 
 #[test]
@@ -161,7 +201,7 @@ fn every_depth_kind_takes_every_cadence() {
     for kind in ["depth", "depth5", "depth10", "depth20"] {
         for millis in [0, 10, 20, 50, 100, 250, 500, 1000] {
             let parsed = name(&format!("btcusdt@{kind}@{millis}ms"));
-            assert_eq!(parsed.kind.as_str(), kind);
+            assert_eq!(parsed.kind.to_string(), kind);
             for sbe in [false, true] {
                 assert_eq!(parsed.cadence(sbe).map(Cadence::millis), Some(millis));
             }
@@ -175,12 +215,18 @@ fn lists_in_refusals_are_whole() {
         assert!(refusal("a@depth@x").contains(cadence.suffix()), "{cadence:?}");
     }
     // One that carries no market is of no use to somebody who misspelt a name.
-    for kind in StreamKind::ALL
+    for kind in StreamKind::OTHERS
         .into_iter()
         .filter(|kind| *kind != StreamKind::Fixed)
     {
         let text = if kind.is_of_market() { "!x" } else { "a@x" };
-        assert!(refusal(text).contains(kind.as_str()), "{kind:?}");
+        assert!(refusal(text).contains(&kind.to_string()), "{kind:?}");
+    }
+    for interval in KlineInterval::ALL {
+        assert!(
+            refusal("a@kline_x").contains(&format!(" {interval}")),
+            "{interval}"
+        );
     }
 }
 
@@ -193,7 +239,7 @@ fn a_long_text_is_cut_where_it_is_repeated() {
 }
 
 fn any_name() -> impl Strategy<Value = StreamName> {
-    let kind = prop::sample::select(&StreamKind::ALL[..]);
+    let kind = prop::sample::select(StreamKind::all().collect::<Vec<_>>());
     let cadence = prop::option::of(prop::sample::select(&Cadence::ALL[..]));
     ("[a-zA-Z0-9._-]{1,20}", kind, cadence).prop_map(|(symbol, kind, cadence)| StreamName {
         symbol: if kind.is_of_market() {
@@ -218,7 +264,7 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_writes_itself(text in "[a-c.@]{0,6}[@!](depth(5|10|20)?|trade|bookTicker|heartbeat)?(@[0-9]{1,4}ms)?[@x]?") {
+    fn what_parses_writes_itself(text in "[a-c.@]{0,6}[@!](depth(5|10|20)?|trade|bookTicker|heartbeat|miniTicker(@arr)?|kline_[1358][smhM](@[+]08:00)?)?(@[0-9]{1,4}ms)?[@x]?") {
         if let Ok(name) = StreamName::parse(&text) {
             prop_assert_eq!(name.to_string(), text);
         }

@@ -1,66 +1,254 @@
-//! What the market thread answers to REST.
+//! What REST is answered. Each answer has a revision made of counters that never go back, so that whether it is the one that is
+//! known already is seen without making it.
 
+use std::sync::Arc;
+
+use depthcast_market::instrument::Instrument;
+use depthcast_market::interval::SECOND_US;
+use depthcast_market::record::{Changes, TradeRecord};
+use depthcast_market::statistics::AveragePrice;
 use depthcast_wire::stream::SymbolName;
 
-use super::{DepthAnswer, Market};
-use crate::reactor::questions::{Answer, Ask, Content, NoAnswer, Question, Revision};
+use super::Market;
+use super::feed_clock::EMPTIES_PER_STREAM;
+use super::symbol::Symbol;
+use crate::reactor::questions::{Answer, Ask, Content, NoAnswer, Question, Revision, Span, Symbols, Ticker};
+
+/// By how much the window of a ticker moves at least before the ticker counts as changed by that alone, microseconds: a minute.
+const WINDOW_MOVES_US: i64 = 60 * SECOND_US;
 
 impl Market {
-    pub(super) fn on_ask(&self, ask: Ask) {
-        // A requester that has gone away needs no answer.
-        let _ = ask.reply.send(self.answer(&ask.question, ask.known));
+    /// Answers a question. Who has gone away needs no answer.
+    pub(super) fn answer(&mut self, ask: Ask) {
+        let answer = match self.epoch {
+            // Before the first history nobody knows which symbols there are.
+            None => Err(NoAnswer::NotNow),
+            Some(epoch) => self.answer_to(&ask.question, epoch, ask.known),
+        };
+        let _ = ask.reply.send(answer);
     }
 
-    fn answer(&self, question: &Question, known: Option<Revision>) -> Result<Answer, NoAnswer> {
-        let epoch = self.epoch.ok_or(NoAnswer::NotNow)?;
+    fn answer_to(
+        &mut self,
+        question: &Question,
+        epoch: u64,
+        known: Option<Revision>,
+    ) -> Result<Answer, NoAnswer> {
         match question {
             Question::Depth { symbol, limit } => {
-                let index = self.named(*symbol).ok_or(NoAnswer::UnknownSymbol)?;
-                let symbol = &self.symbols[index];
-                let revision = Revision {
-                    epoch,
-                    change: symbol.last_id(),
-                };
-                let levels = if known == Some(revision) { 0 } else { *limit };
-                match symbol.depth(levels) {
-                    DepthAnswer::Book(instrument, top) => Ok(Answer {
-                        revision,
-                        content: (known != Some(revision)).then_some(Content::Depth(instrument, top)),
-                    }),
-                    DepthAnswer::Stale | DepthAnswer::UnknownSymbol => Err(NoAnswer::NotNow),
+                let symbol = &self.symbols[self.place_of(*symbol)?];
+                let top = || symbol.top(*limit).ok_or(NoAnswer::NotNow);
+                if !symbol.is_synced() {
+                    return Err(NoAnswer::NotNow);
                 }
-            }
-            Question::Instruments => {
-                // They are the same for a whole history.
-                let revision = Revision { epoch, change: 0 };
-                let all = || {
-                    self.symbols
-                        .iter()
-                        .map(|symbol| symbol.instrument().clone())
-                        .collect()
-                };
-                Ok(Answer {
-                    revision,
-                    content: (known != Some(revision)).then(|| Content::Instruments(all())),
+                let revision = revision(epoch, symbol.book_changes());
+                of(revision, known, || {
+                    Ok(Content::Depth(symbol.instrument().clone(), top()?))
                 })
             }
-            _ => Err(NoAnswer::NotNow),
+            Question::Instruments => of(revision(epoch, 0), known, || {
+                let instruments = self.symbols.iter().map(|symbol| symbol.instrument().clone());
+                Ok(Content::Instruments(instruments.collect()))
+            }),
+            Question::Trades {
+                symbol,
+                from_id,
+                limit,
+            } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.trades,
+                |instrument, record| {
+                    let trades = record
+                        .into_iter()
+                        .flat_map(|record| record.trades().iter().copied());
+                    let from = from_id.unwrap_or(i64::MIN);
+                    let trades = trades.filter(|trade| trade.id >= from).collect();
+                    Content::Trades(instrument, first_or_last(trades, from_id.is_some(), *limit))
+                },
+            ),
+            Question::AggTrades {
+                symbol,
+                from_id,
+                span,
+                limit,
+            } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.aggregates,
+                |instrument, record| {
+                    let trades = record
+                        .into_iter()
+                        .flat_map(|record| record.aggregates().iter().copied());
+                    let from = from_id.unwrap_or(i64::MIN);
+                    let is_asked_for = |id: i64, at_us: i64| id >= from && holds(span, at_us);
+                    let trades = trades
+                        .filter(|trade| is_asked_for(trade.id, trade.trade_time_us))
+                        .collect();
+                    let is_first = from_id.is_some() || span.from_us.is_some();
+                    Content::AggTrades(instrument, first_or_last(trades, is_first, *limit))
+                },
+            ),
+            Question::Klines {
+                symbol,
+                interval,
+                ahead_us,
+                span,
+                limit,
+            } => {
+                let place = self.moved(*symbol)?;
+                let symbol = &self.symbols[place];
+                let record = symbol.record();
+                let changes = record.map_or(0, |record| record.candle_changes(*interval, *ahead_us));
+                of(revision(epoch, changes), known, || {
+                    let candles = record.map(TradeRecord::candles);
+                    let list = candles
+                        .map(|candles| candles.list(*interval, *ahead_us, span.from_us, span.to_us, *limit));
+                    Ok(Content::Klines(
+                        symbol.instrument().clone(),
+                        list.unwrap_or_default(),
+                    ))
+                })
+            }
+            Question::AveragePrice { symbol } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.average,
+                |instrument, record| {
+                    let average = record.map_or(
+                        AveragePrice {
+                            price: 0,
+                            last_trade_us: 0,
+                        },
+                        TradeRecord::average,
+                    );
+                    Content::AveragePrice(instrument, average)
+                },
+            ),
+            Question::Tickers { symbols } => self.tickers(symbols, epoch, known),
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn depth(&self, symbol: SymbolName, limit: usize) -> DepthAnswer {
-        match self.named(symbol) {
-            // Before the first history nobody knows which symbols there are.
-            None if self.epoch.is_none() => DepthAnswer::Stale,
-            None => DepthAnswer::UnknownSymbol,
-            Some(index) => self.symbols[index].depth(limit),
-        }
+    fn tickers(
+        &mut self,
+        symbols: &Symbols,
+        epoch: u64,
+        known: Option<Revision>,
+    ) -> Result<Answer, NoAnswer> {
+        let clock_us = self.clock.now_us();
+        let windows = clock_us.div_euclid(WINDOW_MOVES_US).unsigned_abs();
+        let places = match symbols {
+            Symbols::One(name) => vec![self.moved(*name)?],
+            Symbols::Several(names) => names
+                .iter()
+                .map(|name| self.moved(*name))
+                .collect::<Result<_, _>>()?,
+            Symbols::All => {
+                let revision = revision(epoch, self.ticker_changes + windows);
+                if known == Some(revision) {
+                    return Ok(Answer {
+                        revision,
+                        content: None,
+                    });
+                }
+                for place in 0..self.symbols.len() {
+                    self.move_symbol(place);
+                }
+                (0..self.symbols.len()).collect()
+            }
+        };
+        let change = match symbols {
+            Symbols::All => self.ticker_changes,
+            _ => places
+                .iter()
+                .map(|&place| self.symbols[place].ticker_changes())
+                .sum(),
+        };
+        of(revision(epoch, change + windows), known, || {
+            let ticker = |symbol: &Symbol| {
+                let (statistics, best) = symbol.ticker(clock_us);
+                Ticker {
+                    instrument: symbol.instrument().clone(),
+                    statistics,
+                    best,
+                }
+            };
+            let symbols = places.iter().map(|&place| &self.symbols[place]);
+            Ok(Content::Tickers(symbols.map(ticker).collect()))
+        })
     }
 
-    /// The place of a symbol that REST names, in upper case; streams are named in lower case.
-    fn named(&self, symbol: SymbolName) -> Option<usize> {
-        let lower = SymbolName::new(&symbol.as_str().to_ascii_lowercase())?;
-        self.by_name.get(&lower).copied()
+    /// Answers with something of a symbol's record, of which `change` counts the changes.
+    fn of_record(
+        &mut self,
+        symbol: SymbolName,
+        epoch: u64,
+        known: Option<Revision>,
+        change: impl FnOnce(Changes) -> u64,
+        content: impl FnOnce(Arc<Instrument>, Option<&TradeRecord>) -> Content,
+    ) -> Result<Answer, NoAnswer> {
+        let place = self.moved(symbol)?;
+        let symbol = &self.symbols[place];
+        let record = symbol.record();
+        let change = change(record.map(TradeRecord::changes).unwrap_or_default());
+        of(revision(epoch, change), known, || {
+            Ok(content(symbol.instrument().clone(), record))
+        })
     }
+
+    /// The place of a symbol, which is named in upper case; its statistics are brought up to now.
+    fn moved(&mut self, name: SymbolName) -> Result<usize, NoAnswer> {
+        let place = self.place_of(name)?;
+        self.move_symbol(place);
+        Ok(place)
+    }
+
+    fn move_symbol(&mut self, place: usize) {
+        let (clock_us, at_us) = (self.clock.now_us(), self.ticks.now_us().unwrap_or_default());
+        let symbol = &mut self.symbols[place];
+        let before = symbol.ticker_changes();
+        symbol.move_to(clock_us, at_us, EMPTIES_PER_STREAM, &mut self.outbox);
+        self.ticker_changes += symbol.ticker_changes() - before;
+    }
+
+    fn place_of(&self, name: SymbolName) -> Result<usize, NoAnswer> {
+        let lower = SymbolName::new(&name.as_str().to_ascii_lowercase());
+        let place = lower.and_then(|name| self.by_name.get(&name).copied());
+        place.ok_or(NoAnswer::UnknownSymbol)
+    }
+}
+
+fn revision(epoch: u64, change: u64) -> Revision {
+    Revision { epoch, change }
+}
+
+/// The answer of a revision; without its content where that is known.
+fn of(
+    revision: Revision,
+    known: Option<Revision>,
+    content: impl FnOnce() -> Result<Content, NoAnswer>,
+) -> Result<Answer, NoAnswer> {
+    let content = if known == Some(revision) {
+        None
+    } else {
+        Some(content()?)
+    };
+    Ok(Answer { revision, content })
+}
+
+fn holds(span: &Span, at_us: i64) -> bool {
+    span.from_us.is_none_or(|from_us| at_us >= from_us) && span.to_us.is_none_or(|to_us| at_us <= to_us)
+}
+
+/// The first or the last of what is in order.
+fn first_or_last<T>(mut all: Vec<T>, is_first: bool, limit: usize) -> Vec<T> {
+    if is_first {
+        all.truncate(limit);
+    } else {
+        all.drain(..all.len().saturating_sub(limit));
+    }
+    all
 }

@@ -27,6 +27,11 @@ const ALL_TICK_US: i64 = 1_000_000;
 pub(super) struct Tick(pub(super) i64);
 
 impl Tick {
+    /// The last one at a moment.
+    pub(super) fn at_or_before(at_us: i64) -> Tick {
+        Tick(at_us.div_euclid(TICK_US) * TICK_US)
+    }
+
     /// The cadences that tick now.
     pub(super) fn cadences(self) -> impl Iterator<Item = Cadence> {
         TICKING

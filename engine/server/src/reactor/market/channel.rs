@@ -34,7 +34,7 @@ pub(super) struct Content {
 /// What a worker that was behind has not been told of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Debt {
-    /// All changes after this update id.
+    /// All changes after this update id; of the tickers of all symbols, since this time.
     Since(u64),
     /// The newest event.
     Newest,
@@ -60,15 +60,26 @@ struct Owed {
 
 impl Channel {
     /// Notes for each worker that is behind what it has to be told of an event later: of a change of the book, which stood
-    /// at `before`, all that came since. Nothing for channels whose every event has to be told. Gives how many workers have
-    /// to wait for the event.
-    pub(super) fn defer(&mut self, standings: &[Standing], before: u64) -> usize {
+    /// at `before`, all that came since. Nothing for channels whose every event has to be told, nor for workers that have been
+    /// `told`. Gives how many workers have to wait for the event.
+    pub(super) fn defer(&mut self, standings: &[Standing], before: u64, told: &[usize]) -> usize {
         let debt = match self.content.kind {
-            StreamKind::Depth => Debt::Since(before),
-            StreamKind::BookTicker | StreamKind::BestBidAsk | StreamKind::PartialDepth(_) => Debt::Newest,
-            StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed | StreamKind::Heartbeat => return 0,
+            StreamKind::Depth | StreamKind::MiniTickers => Debt::Since(before),
+            StreamKind::BookTicker
+            | StreamKind::BestBidAsk
+            | StreamKind::PartialDepth(_)
+            | StreamKind::MiniTicker
+            | StreamKind::Ticker
+            | StreamKind::AveragePrice
+            | StreamKind::Checksum => Debt::Newest,
+            StreamKind::Trade
+            | StreamKind::AggTrade
+            | StreamKind::Kline(..)
+            | StreamKind::Fixed
+            | StreamKind::Heartbeat => return 0,
         };
-        let behind = standings.iter().enumerate().filter(|(_, it)| it.is_behind);
+        let behind = standings.iter().enumerate();
+        let behind = behind.filter(|(worker, it)| it.is_behind && !told.contains(worker));
         for (worker, standing) in behind {
             if self.has_outlet_of(worker) && !self.owes(worker) {
                 self.debts.push(Owed {
@@ -103,7 +114,7 @@ impl Channel {
     pub(super) fn is_unmergeable(&self) -> bool {
         matches!(
             self.content.kind,
-            StreamKind::Trade | StreamKind::AggTrade | StreamKind::Fixed
+            StreamKind::Trade | StreamKind::AggTrade | StreamKind::Kline(..) | StreamKind::Fixed
         )
     }
 
@@ -181,6 +192,11 @@ impl Channels {
         self.channels.retain(|channel| !channel.topics.is_empty());
     }
 
+    /// Whether nobody wants anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Channel> {
         self.channels.iter()
@@ -189,6 +205,17 @@ impl Channels {
     /// Those that are emitted when an event of this kind arrives.
     pub(super) fn on_arrival(&mut self) -> impl Iterator<Item = &mut Channel> {
         self.ticking(None)
+    }
+
+    /// Those of a kind that are not of a cadence.
+    pub(super) fn of_kind(&mut self, kind: StreamKind) -> impl Iterator<Item = &mut Channel> {
+        self.on_arrival()
+            .filter(move |channel| channel.content.kind == kind)
+    }
+
+    /// Whether somebody wants a kind.
+    pub(super) fn has(&self, kind: StreamKind) -> bool {
+        self.all().any(|channel| channel.content.kind == kind)
     }
 
     /// Those that tick at a cadence; with None those that do not.

@@ -25,6 +25,14 @@ pub(super) fn format_of(encoding: Encoding) -> Format {
     }
 }
 
+/// The format of what is JSON for everybody.
+pub(super) fn text_format_of(encoding: Encoding) -> Format {
+    match format_of(encoding) {
+        Format::Sbe => Format::Json(TimeUnit::Microsecond),
+        format => format,
+    }
+}
+
 fn index_of(format: Format) -> usize {
     match format {
         Format::Json(TimeUnit::Millisecond) => 0,
@@ -188,8 +196,21 @@ impl Outbox {
     /// Publishes an event to a channel, whose book, where it is of one, stood at the id `before`. Workers that are behind are
     /// told of it later, if that can be.
     pub(super) fn publish(&mut self, channel: &mut Channel, frames: &mut EventFrames<'_>, before: u64) {
-        self.deferred += channel.defer(&self.standings, before) as u64;
-        self.tell_topics(channel, frames, |worker| !channel.owes(worker));
+        self.publish_to_others(channel, frames, before, &[]);
+    }
+
+    /// The same to all workers but those that have been `told` just now.
+    pub(super) fn publish_to_others(
+        &mut self,
+        channel: &mut Channel,
+        frames: &mut EventFrames<'_>,
+        before: u64,
+        told: &[usize],
+    ) {
+        self.deferred += channel.defer(&self.standings, before, told) as u64;
+        self.tell_topics(channel, frames, |worker| {
+            !channel.owes(worker) && !told.contains(&worker)
+        });
     }
 
     /// Publishes to one worker what it was not told of a channel before.

@@ -14,7 +14,7 @@ use depthcast_wire::stream::{StreamName, SymbolName};
 
 use super::WorkerMessage;
 use super::cadence::Tick;
-use super::frames::{Outbox, format_of, frame, opcode_of};
+use super::frames::{Outbox, format_of, frame, opcode_of, text_format_of};
 use super::payload::{Format, Payload, Published};
 use super::symbol::Symbol;
 use crate::fanout::Ids;
@@ -86,6 +86,8 @@ pub(super) struct Books<'m> {
     pub(super) by_name: &'m HashMap<SymbolName, usize>,
     /// The market's time; None before the first event.
     pub(super) now_us: Option<i64>,
+    /// The time of the feed's events.
+    pub(super) clock_us: i64,
     /// The number of the history; None before the first.
     pub(super) epoch: Option<u64>,
 }
@@ -286,7 +288,7 @@ impl Books<'_> {
         match begin.since {
             Since::Newest => {
                 ids.last = 0;
-                symbol.write_newest(begin.name.kind, format_of(encoding), &mut payload);
+                symbol.write_newest(begin.name.kind, format_of(encoding), self.clock_us, &mut payload);
             }
             Since::Snapshot => self.write_snapshot(symbol, encoding, &mut payload)?,
             Since::Id {
@@ -309,7 +311,11 @@ impl Books<'_> {
                 }
             }
         }
-        let format = format_of(encoding);
+        let format = if begin.name.kind.has_sbe() {
+            format_of(encoding)
+        } else {
+            text_format_of(encoding)
+        };
         let bytes = if payload.is_empty() {
             Bytes::new()
         } else if encoding.wraps_json() && format != Format::Sbe {

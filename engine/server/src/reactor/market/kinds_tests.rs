@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{bounded, unbounded};
-use depthcast_market::event::{AggregatePart, Trade};
+use depthcast_market::event::{AggregatePart, MarketEvent, Trade};
 use depthcast_wire::sbe::decode::{Message, decode};
 use depthcast_wire::stream::Cadence;
 use depthcast_wire::time_unit::TimeUnit;

@@ -8,14 +8,21 @@ mod behind_tests;
 mod by_hand;
 mod cadence;
 mod channel;
+mod feed_clock;
+mod feeding;
 mod frames;
-mod heartbeat;
 mod joins;
 #[cfg(test)]
 mod joins_tests;
 #[cfg(test)]
 mod kinds_tests;
+mod market_wide;
 mod payload;
+mod requests;
+#[cfg(test)]
+mod requests_tests;
+#[cfg(test)]
+mod statistics_tests;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -25,20 +32,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use depthcast_market::event::MarketEvent;
 use depthcast_wire::stream::{StreamName, SymbolName};
 
 use self::cadence::TickClock;
-use self::channel::Outlet;
+use self::feed_clock::FeedClock;
 use self::frames::Outbox;
-use self::heartbeat::Heartbeats;
-use self::joins::{Books, Join, Joins};
+use self::joins::{Books, Joins};
+use self::market_wide::MarketWide;
 use self::symbol::Symbol;
 use super::counters::Counters;
 use super::mailbox::Mailbox;
-use super::messages::{
-    DepthAnswer, FeedMessage, FeedSymbol, Frame, MarketRequest, Position, TopicToken, WorkerMessage,
-};
+use super::messages::{FeedMessage, FeedSymbol, Frame, MarketRequest, TopicToken, WorkerMessage};
 use crate::session::encoding::Encoding;
 
 /// Feed messages handled before the frames that they made are handed on: while the feed is slower than the engine every
@@ -62,9 +66,6 @@ pub const SYMBOLS_MAX: usize = 65_536;
 /// Frames that wait for one worker beside its full mailbox before the streams of it are ended that cannot be told in fewer
 /// events: some 10 MB of trades, half a minute of 2,000 a second.
 const OVERLOAD_FRAMES_MAX: usize = 65_536;
-
-/// Why subscribers are closed when a feed starts anew.
-const NEW_EPOCH: &str = "the feed began anew: reconnect and take a new snapshot";
 
 /// How the thread was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +97,11 @@ pub struct Market {
     symbols: Vec<Symbol>,
     by_name: HashMap<SymbolName, usize>,
     ticks: TickClock,
-    heartbeats: Heartbeats,
+    clock: FeedClock,
+    /// The streams of the whole market.
+    market_wide: MarketWide,
+    /// How often the tickers of all symbols have changed, each counted.
+    ticker_changes: u64,
     outbox: Outbox,
     when_behind: WhenBehind,
     /// Everything that workers want; kept through epochs.
@@ -127,7 +132,9 @@ impl Market {
             symbols: Vec::new(),
             by_name: HashMap::new(),
             ticks: TickClock::default(),
-            heartbeats: Heartbeats::default(),
+            clock: FeedClock::default(),
+            market_wide: MarketWide::default(),
+            ticker_changes: 0,
             outbox: Outbox::new(workers),
             when_behind,
             wanted: HashMap::new(),
@@ -291,134 +298,15 @@ impl Market {
         if !is_counted {
             self.seconds = crossbeam_channel::never();
         } else if self.epoch.is_some() {
-            self.heartbeats.beat(self.ticks.now_us(), &mut self.outbox);
+            self.market_wide.beat(self.ticks.now_us(), &mut self.outbox);
             self.look_who_is_behind();
             // While the feed is away no tick comes for it.
+            let clock_us = self.clock.now_us();
             for symbol in &mut self.symbols {
-                symbol.make_up(None, &mut self.outbox);
+                symbol.make_up(None, clock_us, &mut self.outbox);
             }
             let (joins, books, outbox) = self.joins_and_books();
             joins.on_second(books, outbox);
-        }
-    }
-
-    fn on_request(&mut self, request: MarketRequest) {
-        match request {
-            MarketRequest::Want {
-                worker,
-                token,
-                name,
-                encoding,
-            } => {
-                self.wanted.insert((worker, token), (name, encoding));
-                if !self.attach(Outlet { worker, token }, name, encoding) && self.epoch.is_some() {
-                    Counters::bump(&self.counters.unknown_symbols);
-                }
-            }
-            MarketRequest::Unwant { worker, token } => {
-                if let Some((name, encoding)) = self.wanted.remove(&(worker, token)) {
-                    self.detach(Outlet { worker, token }, name, encoding);
-                }
-            }
-            MarketRequest::Join {
-                worker,
-                connection,
-                number,
-                begins,
-                encoding,
-            } => {
-                let join = Join {
-                    worker,
-                    connection,
-                    number,
-                    begins,
-                    encoding,
-                    pauses: self.outbox.standing(worker).pauses,
-                };
-                let (joins, books, outbox) = self.joins_and_books();
-                joins.add(join, books, outbox);
-            }
-            MarketRequest::Leave { worker, connection } => self.joins.remove(worker, connection),
-            MarketRequest::Ask(ask) => self.on_ask(ask),
-            MarketRequest::Stop { at_once } => {
-                self.stop = Some(if at_once { Stop::AtOnce } else { Stop::AfterFeed });
-            }
-        }
-    }
-
-    fn on_feed(&mut self, message: FeedMessage) {
-        match message {
-            FeedMessage::Epoch { id, symbols } => self.begin_epoch(id, &symbols),
-            FeedMessage::Time(at_us) => self.advance(at_us),
-            FeedMessage::Event {
-                symbol,
-                at_us,
-                position,
-                event,
-            } => {
-                let at_us = self.not_before(at_us);
-                self.advance(at_us);
-                self.on_event(symbol, at_us, position, event);
-            }
-            FeedMessage::Fixed { at_us, frames } => {
-                self.advance(self.not_before(at_us));
-                for (symbol, payload) in frames {
-                    if let Some(symbol) = self.symbols.get_mut(symbol) {
-                        symbol.on_fixed(&payload, &mut self.outbox);
-                    }
-                }
-            }
-            FeedMessage::Break { reason } => {
-                tracing::info!(%reason, "the feed broke: its books are stale until their next snapshots");
-                self.symbols.iter_mut().for_each(Symbol::mark_stale);
-            }
-        }
-    }
-
-    /// What is late belongs to the window that is open: the one it was for has been sent.
-    fn not_before(&self, at_us: i64) -> i64 {
-        self.ticks.now_us().map_or(at_us, |now_us| now_us.max(at_us))
-    }
-
-    fn on_event(&mut self, symbol: usize, at_us: i64, position: Position, event: MarketEvent) {
-        let Some(symbol) = self.symbols.get_mut(symbol) else {
-            tracing::error!(
-                symbol,
-                %position,
-                "the feed spoke of a symbol that it did not announce"
-            );
-            return;
-        };
-        if matches!(event, MarketEvent::Depth(_)) {
-            Counters::bump(&self.counters.depth_events);
-        }
-        let outcome = match event {
-            MarketEvent::Depth(update) => symbol.on_depth(&update, at_us, &mut self.outbox),
-            MarketEvent::Snapshot(snapshot) => symbol.on_snapshot(&snapshot, at_us, &mut self.outbox),
-            MarketEvent::BestBidAsk(best) => {
-                symbol.on_best_bid_ask(best, at_us, &mut self.outbox);
-                Ok(())
-            }
-            MarketEvent::Trade(trade) => {
-                symbol.on_trade(&trade, at_us, &mut self.outbox);
-                Ok(())
-            }
-        };
-        if let Err(error) = outcome {
-            Counters::bump(&self.counters.feed_gaps);
-            let name = symbol.instrument().name();
-            tracing::error!(symbol = name, %position, %error, "the feed is at fault: the book is stale until a snapshot");
-        }
-    }
-
-    /// Ticks everything that is due up to `to_us`.
-    fn advance(&mut self, to_us: i64) {
-        while let Some(tick) = self.ticks.next_tick(to_us) {
-            for symbol in &mut self.symbols {
-                symbol.on_tick(tick, &mut self.outbox);
-            }
-            let (joins, books, outbox) = self.joins_and_books();
-            joins.on_tick(tick, books, outbox);
         }
     }
 
@@ -428,58 +316,9 @@ impl Market {
             symbols: &mut self.symbols,
             by_name: &self.by_name,
             now_us: self.ticks.now_us(),
+            clock_us: self.clock.now_us(),
             epoch: self.epoch,
         };
         (&mut self.joins, books, &mut self.outbox)
-    }
-
-    /// The history that was told so far is all there is of it.
-    fn end_history(&mut self) {
-        self.outbox.let_nobody_wait();
-        for symbol in &mut self.symbols {
-            symbol.on_end(&mut self.outbox);
-        }
-    }
-
-    fn begin_epoch(&mut self, id: u64, symbols: &[FeedSymbol]) {
-        self.end_history();
-        let ends = self.epoch.replace(id).map(|_| NEW_EPOCH);
-        self.outbox.tell_all(|| WorkerMessage::Epoch { id, ends });
-        self.joins.begin_epoch();
-        self.ticks = TickClock::default();
-        self.heartbeats = Heartbeats::new(id);
-        self.symbols = symbols.iter().take(SYMBOLS_MAX).map(Symbol::new).collect();
-        self.by_name = self
-            .symbols
-            .iter()
-            .enumerate()
-            .map(|(i, symbol)| (symbol.stream_name(), i))
-            .collect();
-        for ((worker, token), (name, encoding)) in self.wanted.clone() {
-            if !self.attach(Outlet { worker, token }, name, encoding) {
-                Counters::bump(&self.counters.unknown_symbols);
-            }
-        }
-    }
-
-    /// Connects a worker's topic to its symbol; false when there is no such symbol.
-    fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) -> bool {
-        if name.kind.is_of_market() {
-            self.heartbeats.attach(outlet, name, encoding);
-            return true;
-        }
-        let Some(&symbol) = self.by_name.get(&name.symbol) else {
-            return false;
-        };
-        self.symbols[symbol].attach(outlet, name, encoding);
-        true
-    }
-
-    fn detach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
-        if name.kind.is_of_market() {
-            self.heartbeats.detach(outlet, name, encoding);
-        } else if let Some(&symbol) = self.by_name.get(&name.symbol) {
-            self.symbols[symbol].detach(outlet, name, encoding);
-        }
     }
 }

@@ -1,20 +1,25 @@
 //! One symbol: its book, the rules that keep it in step with its feed, and what is published of it.
 
+mod newest;
+mod statistics;
+
 use std::sync::Arc;
 
 use depthcast_market::aggregate::Aggregator;
 use depthcast_market::book::{Book, BookError, BookLimits};
 use depthcast_market::event::{AggTrade, BestBidAsk, BookSnapshot, DepthUpdate, Trade};
 use depthcast_market::instrument::Instrument;
+use depthcast_market::limits::RecordLimits;
+use depthcast_market::series::SeriesId;
 use depthcast_market::sync::{BookSync, SnapshotVerdict, SyncError, UpdateVerdict};
 use depthcast_wire::stream::{Cadence, StreamKind, StreamName, SymbolName};
 
+use self::statistics::Statistics;
 use super::cadence::{Tick, WindowMarks};
-use super::channel::{Channels, Content, Debt, Outlet};
+use super::channel::{Channels, Content, Outlet};
 use super::frames::{EventFrames, Outbox};
-use super::payload::{Format, Payload, Published};
-use super::{DepthAnswer, FeedSymbol, TopicToken};
-use crate::reactor::messages::TopicEnd;
+use super::payload::Payload;
+use super::{FeedSymbol, TopicToken};
 use crate::session::encoding::Encoding;
 
 /// Updates kept while a snapshot is awaited: a minute of a busy symbol at 100 a second. Past it the oldest go, and a
@@ -48,13 +53,17 @@ pub(super) struct Symbol {
     best: Option<(i64, BestBidAsk)>,
     /// Kept whether or not somebody wants aggregate trades: their ids are the same for everybody.
     aggregator: Aggregator,
+    /// Kept likewise.
+    statistics: Statistics,
+    /// How often the book has changed, or become stale.
+    book_changes: u64,
     channels: Channels,
     diff: DepthUpdate,
     top: BookSnapshot,
 }
 
 impl Symbol {
-    pub(super) fn new(symbol: &FeedSymbol) -> Symbol {
+    pub(super) fn new(symbol: &FeedSymbol, limits: RecordLimits) -> Symbol {
         let lower = symbol.instrument.name().to_ascii_lowercase();
         Symbol {
             name: SymbolName::new(&lower).expect("an instrument's name is a symbol name"),
@@ -67,6 +76,8 @@ impl Symbol {
             has_published: false,
             best: None,
             aggregator: Aggregator::new(),
+            statistics: Statistics::new(limits),
+            book_changes: 0,
             channels: Channels::default(),
             diff: DepthUpdate::default(),
             top: BookSnapshot::default(),
@@ -85,6 +96,7 @@ impl Symbol {
     pub(super) fn attach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
         let content = self.content_of(name, encoding);
         self.channels.attach(outlet, name, encoding, content);
+        self.on_wants();
     }
 
     /// What decides a stream's events.
@@ -92,6 +104,7 @@ impl Symbol {
         let kind = match name.kind {
             // Two names of the same events.
             StreamKind::BestBidAsk => StreamKind::BookTicker,
+            StreamKind::Kline(interval, clock) => Statistics::kind_of(SeriesId::of(interval, clock)),
             kind => kind,
         };
         let ticks = self.ticks_at(name, encoding);
@@ -106,20 +119,27 @@ impl Symbol {
 
     pub(super) fn detach(&mut self, outlet: Outlet, name: StreamName, encoding: Encoding) {
         self.channels.detach(outlet, name, encoding);
+        self.on_wants();
+    }
+
+    /// Whether the book is in step with its feed.
+    pub(super) fn is_synced(&self) -> bool {
+        self.sync.is_synced()
     }
 
     /// The book is not to be trusted until the next snapshot.
     pub(super) fn mark_stale(&mut self) {
         self.sync.reset();
+        self.on_book_change();
     }
 
-    pub(super) fn depth(&self, limit: usize) -> DepthAnswer {
-        if !self.sync.is_synced() {
-            return DepthAnswer::Stale;
-        }
-        let mut top = BookSnapshot::default();
-        self.book.snapshot(limit, &mut top);
-        DepthAnswer::Book(self.instrument.clone(), top)
+    /// The top of the book; None while that is stale.
+    pub(super) fn top(&self, limit: usize) -> Option<BookSnapshot> {
+        self.sync.is_synced().then(|| {
+            let mut top = BookSnapshot::default();
+            self.book.snapshot(limit, &mut top);
+            top
+        })
     }
 
     /// A snapshot of the book as it is was given: from here on every event must continue it.
@@ -138,7 +158,7 @@ impl Symbol {
                         .is_none_or(|cadence| self.marks.is_clean(now_us, self.book.last_id(), cadence))
             }
             // It begins with the newest there is, and that is not known now.
-            StreamKind::PartialDepth(_) => self.sync.is_synced(),
+            StreamKind::PartialDepth(_) | StreamKind::Checksum => self.sync.is_synced(),
             _ => true,
         }
     }
@@ -162,24 +182,6 @@ impl Symbol {
         Some(changes)
     }
 
-    /// Writes the newest event of a kind that needs no others; nothing where there is none, or it is not to be trusted.
-    pub(super) fn write_newest(&self, kind: StreamKind, format: Format, out: &mut Vec<u8>) {
-        let mut top = BookSnapshot::default();
-        let payload = match (kind, &self.best) {
-            (StreamKind::BookTicker | StreamKind::BestBidAsk, Some((at_us, best))) => {
-                Payload::Best(*at_us, best)
-            }
-            (StreamKind::PartialDepth(levels), _) if self.sync.is_synced() => {
-                self.book.snapshot(levels.count(), &mut top);
-                Payload::Top(self.book.event_time_us(), &top)
-            }
-            _ => return,
-        };
-        let event = Published::Symbol(&self.instrument, payload);
-        // A top fits every format.
-        let _ = event.encode(format, out);
-    }
-
     /// The cadence at which a stream ticks; None when it is emitted on arrival.
     fn ticks_at(&self, name: StreamName, encoding: Encoding) -> Option<Cadence> {
         name.cadence(encoding.is_sbe())
@@ -193,6 +195,7 @@ impl Symbol {
         outbox: &mut Outbox,
     ) -> Result<(), FeedFault> {
         self.event_time_us = self.event_time_us.max(update.event_time_us);
+        self.on_book_change();
         match self.sync.on_update(update) {
             Ok(UpdateVerdict::Apply) => self.apply(update, at_us, outbox),
             Ok(UpdateVerdict::Buffered | UpdateVerdict::Old) => Ok(()),
@@ -208,6 +211,7 @@ impl Symbol {
         at_us: i64,
         outbox: &mut Outbox,
     ) -> Result<(), FeedFault> {
+        self.on_book_change();
         // A way to the exchange that is a little behind gives a book that is older than ours: ours is as right as it was, and
         // what the feed goes on with is old to it up to where it stands.
         let is_behind = self.book.is_loaded() && snapshot.last_id < self.book.last_id();
@@ -249,6 +253,7 @@ impl Symbol {
         };
         let event_time_us = *best.event_time_us.get_or_insert(known);
         self.best = Some((event_time_us, best));
+        self.statistics.on_best();
         self.publish(
             StreamKind::BookTicker,
             Payload::Best(event_time_us, &best),
@@ -256,9 +261,11 @@ impl Symbol {
         );
     }
 
-    pub(super) fn on_trade(&mut self, trade: &Trade, at_us: i64, outbox: &mut Outbox) {
+    /// A trade, at a moment of the market's time and of its events'.
+    pub(super) fn on_trade(&mut self, trade: &Trade, (at_us, clock_us): (i64, i64), outbox: &mut Outbox) {
         self.event_time_us = self.event_time_us.max(trade.event_time_us);
         self.publish(StreamKind::Trade, Payload::Trade(trade), outbox);
+        self.count_trade(trade, (at_us, clock_us), outbox);
         for aggregate in self.aggregator.on_trade(trade, at_us) {
             self.publish_aggregate(&aggregate, outbox);
         }
@@ -270,17 +277,18 @@ impl Symbol {
     }
 
     /// The feed says no more: publishes what waits for more of it.
-    pub(super) fn on_end(&mut self, outbox: &mut Outbox) {
+    pub(super) fn on_end(&mut self, clock_us: i64, outbox: &mut Outbox) {
         if let Some(aggregate) = self.aggregator.complete() {
             self.publish_aggregate(&aggregate, outbox);
         }
         let cadences = Cadence::ALL.iter().copied().map(Some);
         for cadence in cadences.chain([None]) {
-            self.make_up(cadence, outbox);
+            self.make_up(cadence, clock_us, outbox);
         }
     }
 
     fn publish_aggregate(&mut self, aggregate: &AggTrade, outbox: &mut Outbox) {
+        self.statistics.on_aggregate(aggregate);
         self.publish(StreamKind::AggTrade, Payload::AggTrade(aggregate), outbox);
     }
 
@@ -298,11 +306,11 @@ impl Symbol {
     }
 
     /// Emits what ticks at `tick`, where the book changed in the window that ends with it.
-    pub(super) fn on_tick(&mut self, tick: Tick, outbox: &mut Outbox) {
+    pub(super) fn on_tick(&mut self, tick: Tick, clock_us: i64, outbox: &mut Outbox) {
         if let Some(aggregate) = self.aggregator.on_time(tick.0) {
             self.publish_aggregate(&aggregate, outbox);
         }
-        self.make_up(None, outbox);
+        self.make_up(None, clock_us, outbox);
         if !self.sync.is_synced() {
             self.marks.owe(tick);
             return;
@@ -314,43 +322,7 @@ impl Symbol {
             {
                 self.publish_tick(cadence, since, outbox);
             }
-            self.make_up(Some(cadence), outbox);
-        }
-    }
-
-    /// Tells workers that were behind, and are not any more, what they were not told of the channels that tick at `cadence`,
-    /// or of those that do not: all that changed in one event, or the newest.
-    pub(super) fn make_up(&mut self, cadence: Option<Cadence>, outbox: &mut Outbox) {
-        let is_synced = self.sync.is_synced();
-        for channel in self.channels.ticking(cadence) {
-            // Nothing is published from a stale book; a best bid and ask is not of the book.
-            if !is_synced && channel.content.kind != StreamKind::BookTicker {
-                continue;
-            }
-            for (worker, debt) in channel.take_debts(outbox.standings()) {
-                let payload = match (debt, channel.content.kind) {
-                    (Debt::Since(id), _) => match self.book.diff_since(id, &mut self.diff) {
-                        _ if id == self.book.last_id() => continue,
-                        Ok(()) => Payload::Diff(&self.diff),
-                        Err(error) => {
-                            tracing::error!(symbol = self.instrument.name(), %error, worker, "subscribers of its depth are closed");
-                            for token in channel.outlets_of(worker) {
-                                outbox.end(worker, token, TopicEnd::EngineBehind);
-                            }
-                            continue;
-                        }
-                    },
-                    (Debt::Newest, StreamKind::PartialDepth(levels)) => {
-                        self.book.snapshot(levels.count(), &mut self.top);
-                        Payload::Top(self.book.event_time_us(), &self.top)
-                    }
-                    (Debt::Newest, _) => match &self.best {
-                        Some((at_us, best)) => Payload::Best(*at_us, best),
-                        None => continue,
-                    },
-                };
-                outbox.make_up(channel, worker, &mut EventFrames::new(&self.instrument, payload));
-            }
+            self.make_up(Some(cadence), clock_us, outbox);
         }
     }
 

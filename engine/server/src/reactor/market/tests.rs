@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::bounded;
-use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, Trade};
+use depthcast_market::event::{BestBidAsk, BookSnapshot, DepthUpdate, Level, MarketEvent, Trade};
 use depthcast_market::instrument::{Exponents, Instrument};
 use depthcast_wire::sbe::decode::{Message, decode};
 use depthcast_wire::time_unit::TimeUnit;
@@ -11,7 +11,8 @@ use depthcast_wire::ws::{Incoming, MessageReader, Role};
 
 use super::*;
 use crate::reactor::mailbox::{Inbox, mailbox};
-use crate::reactor::questions::{Answer, Ask, Content, Question};
+use crate::reactor::messages::Position;
+use crate::session::encoding::Encoding;
 
 const RAW: Encoding = Encoding::Json {
     combined: false,
@@ -125,8 +126,9 @@ impl Rig {
         self.market.on_feed(FeedMessage::Time(at_ms * 1000));
     }
 
-    fn answer(&self) -> DepthAnswer {
-        self.market.depth(SymbolName::new("BTCUSDT").unwrap(), 10)
+    /// The top of the book, as REST would be told.
+    pub(super) fn top(&self) -> Option<BookSnapshot> {
+        self.market.symbols[BTC].top(10)
     }
 
     /// The payloads handed on since the last call, each with the number of its topic.
@@ -195,7 +197,7 @@ fn events_before_the_snapshot_are_kept_when_newer_and_emitted_as_they_came() {
         rig.frames().is_empty(),
         "nothing comes of a book that is not known"
     );
-    assert!(matches!(rig.answer(), DepthAnswer::Stale));
+    assert_eq!(rig.top(), None);
     rig.snapshot(120, 8, &[(100, 2)], &[(105, 1)]);
     assert_eq!(
         rig.texts(),
@@ -205,9 +207,7 @@ fn events_before_the_snapshot_are_kept_when_newer_and_emitted_as_they_came() {
                 .into()
         )]
     );
-    let DepthAnswer::Book(_, top) = rig.answer() else {
-        panic!("the book is known")
-    };
+    let top = rig.top().expect("the book is known");
     assert_eq!(
         (top.last_id, top.bids, top.asks),
         (10, levels(&[(100, 2)]), levels(&[(105, 3)]))
@@ -334,7 +334,7 @@ fn a_gap_makes_the_book_stale_and_a_snapshot_heals_it_with_one_contiguous_diff()
     rig.depth(1100, 13..=14, &[(100, 9)], &[]);
     rig.time(1900);
     assert!(rig.frames().is_empty(), "nothing comes of a stale book");
-    assert!(matches!(rig.answer(), DepthAnswer::Stale));
+    assert_eq!(rig.top(), None);
     assert_eq!(rig.market.counters.feed_gaps.load(Ordering::Relaxed), 1);
     rig.snapshot(2050, 12, &[(100, 3)], &[(111, 1)]);
     rig.time(2500);
@@ -438,80 +438,11 @@ fn waiting_long_for_a_snapshot_is_said_once() {
 fn a_broken_feed_makes_every_book_stale() {
     let mut rig = Rig::begun();
     rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
-    assert!(matches!(rig.answer(), DepthAnswer::Book(..)));
+    assert!(rig.top().is_some());
     rig.market.on_feed(FeedMessage::Break {
         reason: "the line is dead".into(),
     });
-    assert!(matches!(rig.answer(), DepthAnswer::Stale));
-}
-
-#[test]
-fn subscriptions_may_come_before_the_feed_and_survive_an_epoch() {
-    let mut rig = Rig::new();
-    let stream = rig.want("btcusdt@depth@100ms", RAW);
-    rig.want("nosuch@trade", RAW);
-    rig.begin();
-    assert_eq!(rig.market.counters.unknown_symbols.load(Ordering::Relaxed), 1);
-    for epoch in 0..2 {
-        rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
-        rig.depth(1100, 11..=11, &[(100, 2)], &[]);
-        assert_eq!(rig.frames().len(), 1, "epoch {epoch}");
-        assert!(rig.inbox.take().is_err());
-        rig.begin();
-        assert!(rig.market.outbox.try_hand_on());
-        assert!(matches!(
-            rig.inbox.take(),
-            Ok(WorkerMessage::Epoch { ends: Some(_), .. })
-        ));
-        assert!(
-            matches!(rig.answer(), DepthAnswer::Stale),
-            "a new epoch knows no book"
-        );
-    }
-    rig.market.on_request(MarketRequest::Unwant {
-        worker: 0,
-        token: stream,
-    });
-    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
-    rig.depth(1100, 11..=11, &[(100, 2)], &[]);
-    assert!(rig.frames().is_empty(), "nobody wants it any more");
-}
-
-#[test]
-fn a_full_worker_keeps_the_feed_waiting_but_not_the_requests() {
-    let mut rig = Rig::begun();
-    rig.want("btcusdt@depth@100ms", RAW);
-    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
-    let mut id = 10;
-    while rig.market.outbox.try_hand_on() {
-        id += 1;
-        rig.depth(1100, id..=id, &[(100, id as i64)], &[]);
-    }
-    // The epoch has the first place.
-    assert_eq!(id as usize, 10 + crate::reactor::mailbox::MAILBOX_MAX);
-    let (requests, received) = bounded(2);
-    rig.market.requests = received;
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    let symbol = SymbolName::new("BTCUSDT").unwrap();
-    requests
-        .send(MarketRequest::Ask(Ask {
-            question: Question::Depth { symbol, limit: 1 },
-            known: None,
-            reply,
-        }))
-        .unwrap();
-    requests.send(MarketRequest::Stop { at_once: true }).unwrap();
-    rig.market.hand_on();
-    assert_eq!(rig.market.stop, Some(Stop::AtOnce), "told while it waits");
-    let Ok(Ok(Answer {
-        content: Some(Content::Depth(_, top)),
-        ..
-    })) = answer.try_recv()
-    else {
-        panic!("an answer while the worker is full")
-    };
-    assert_eq!(top.last_id, id);
-    assert_eq!(rig.frames().len() as u64, id - 10, "nothing is lost");
+    assert_eq!(rig.top(), None);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::session::EndCause;
 const KEY: [u8; 4] = [0x21, 0xe0, 0x07, 0x99];
 
 /// Kinds and cadences of streams, as names spell them.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 19] = [
     "@depth",
     "@depth@0ms",
     "@depth@10ms",
@@ -36,6 +36,8 @@ const KINDS: [&str; 17] = [
     "@bestBidAsk",
     "@trade",
     "@aggTrade",
+    "@kline_1s",
+    "@checksum",
     "!heartbeat",
 ];
 
@@ -422,6 +424,8 @@ impl Client {
             | (Told::Best(_), StreamKind::BookTicker | StreamKind::BestBidAsk)
             | (Told::Trade { .. }, StreamKind::Trade)
             | (Told::AggTrade { .. }, StreamKind::AggTrade)
+            | (Told::Second { .. }, StreamKind::Kline(..))
+            | (Told::Checksum { .. }, StreamKind::Checksum)
             | (Told::Heartbeat { .. }, StreamKind::Heartbeat) => true,
             (Told::Whole { is_snapshot, .. }, StreamKind::Depth) => *is_snapshot != Some(false),
             (Told::Whole { is_snapshot, .. }, StreamKind::PartialDepth(_)) => *is_snapshot != Some(true),

@@ -39,6 +39,18 @@ pub(super) enum Told {
         first: i64,
         last: i64,
     },
+    /// A second that is over: when it began, its prices (open, high, low, close), volume, first and last trade, and their number.
+    Second {
+        from_ms: i64,
+        prices: [i64; 4],
+        volume: i64,
+        ids: [i64; 2],
+        trades: u64,
+    },
+    Checksum {
+        last: u64,
+        sum: u64,
+    },
     Heartbeat {
         epoch: u64,
         count: u64,
@@ -108,6 +120,30 @@ fn read_json(value: &Value) -> Option<Event> {
             qty: whole("q")?,
             first: signed("f")?,
             last: signed("l")?,
+        },
+        Some("kline") => {
+            let k = &value["k"];
+            let whole = |key: &str| k[key].as_str()?.parse::<i64>().ok();
+            if k["x"] != true || k["i"] != "1s" {
+                return None;
+            }
+            let from = k["t"].as_i64()?;
+            Told::Second {
+                // Microseconds where they are asked for.
+                from_ms: if from > 100_000_000_000_000 {
+                    from / 1000
+                } else {
+                    from
+                },
+                prices: [whole("o")?, whole("h")?, whole("l")?, whole("c")?],
+                volume: whole("v")?,
+                ids: [k["f"].as_i64()?, k["L"].as_i64()?],
+                trades: k["n"].as_u64()?,
+            }
+        }
+        Some("bookChecksum") => Told::Checksum {
+            last: number("u")?,
+            sum: number("c")?,
         },
         Some("heartbeat") => Told::Heartbeat {
             epoch: number("ep")?,

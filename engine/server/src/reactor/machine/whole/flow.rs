@@ -4,6 +4,7 @@
 use depthcast_wire::stream::{StreamKind, StreamName};
 
 use super::Seen;
+use super::derived;
 use super::event::{Levels, Told};
 use super::exchange::{Book, Exchange, History};
 use crate::reactor::machine::{Checked, ensure};
@@ -155,6 +156,32 @@ impl Flow {
                 around.seen.aggregates += 1;
                 Ok(())
             }
+            (StreamKind::Kline(..), Told::Second { from_ms, trades, .. }) => {
+                derived::check_second(told, &around.history(self.symbol)?.trades)?;
+                let is_next = self.last.is_none_or(|last| last as i64 + 1000 == *from_ms);
+                ensure!(is_next, "the second of {from_ms} behind that of {:?}", self.last);
+                self.last = Some(from_ms.unsigned_abs());
+                let seen = &mut around.seen;
+                *if *trades > 0 {
+                    &mut seen.seconds
+                } else {
+                    &mut seen.empty_seconds
+                } += 1;
+                Ok(())
+            }
+            (StreamKind::Checksum, &Told::Checksum { last, sum }) => {
+                let book = around.history(self.symbol)?.book(last);
+                let book = book.ok_or_else(|| format!("a checksum at {last}, which never was"))?;
+                let right = derived::checksum(book);
+                ensure!(right == sum, "checksum {sum} at {last}, where it was {right}");
+                ensure!(
+                    self.last.is_none_or(|before| before <= last),
+                    "a checksum that goes back"
+                );
+                self.last = Some(last);
+                around.seen.checksums += 1;
+                Ok(())
+            }
             (StreamKind::Heartbeat, &Told::Heartbeat { epoch, count }) => {
                 ensure!(Some(epoch) == around.epoch, "a heartbeat of {epoch}");
                 let is_next = self
@@ -280,7 +307,19 @@ impl Flow {
         let Ok(history) = around.history(self.symbol) else {
             return Ok(());
         };
+        if matches!(self.name.kind, StreamKind::Kline(..)) {
+            // The second of the last trade is over, and told.
+            let last = history.trades.last().map(|trade| trade.trade_time_us / 1000);
+            let is_told = last.is_none_or(|last| self.last.is_some_and(|from| from as i64 + 1000 > last));
+            ensure!(
+                is_told,
+                "it ends at {:?} where the last trade was at {last:?}",
+                self.last
+            );
+            return Ok(());
+        }
         let (has, newest) = match self.name.kind {
+            StreamKind::Checksum => (self.last, history.known.id),
             StreamKind::Depth => (self.at.as_ref().map(|at| at.0), history.known.id),
             StreamKind::PartialDepth(_) => (self.last, history.known.id),
             StreamKind::BookTicker | StreamKind::BestBidAsk => (self.last, Some(history.bests.len() as u64)),

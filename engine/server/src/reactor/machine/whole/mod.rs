@@ -7,11 +7,12 @@
 //! Seeds are as in the test beside it (`DEPTHCAST_SEEDS`).
 //!
 //! - `steps` what may happen; `exchange` the truth, and what an engine may know of it;
-//! - `event` reads a frame, `flow` judges one stream of a connection, `client` all of them;
+//! - `event` reads a frame, `flow` judges one stream of a connection (`derived` those that are worked out), `client` all of them;
 //! - `world` turns the market thread, `turn` a worker; `calm` lets all come to rest and looks at what everybody has.
 
 mod calm;
 mod client;
+mod derived;
 mod event;
 mod exchange;
 mod flow;
@@ -45,6 +46,10 @@ struct Seen {
     bests: u64,
     trades: u64,
     aggregates: u64,
+    /// Seconds with and without trades.
+    seconds: u64,
+    empty_seconds: u64,
+    checksums: u64,
     resumed_by_diff: u64,
     resumed_by_snapshot: u64,
     conflated: u64,
@@ -103,7 +108,7 @@ fn assert_came(came: &[(&str, u64)]) {
     }
 }
 
-fn always(seen: &Seen) -> [(&'static str, u64); 14] {
+fn always(seen: &Seen) -> [(&'static str, u64); 17] {
     [
         (
             "differences of some cadence",
@@ -114,6 +119,9 @@ fn always(seen: &Seen) -> [(&'static str, u64); 14] {
         ("bests", seen.bests),
         ("trades", seen.trades),
         ("aggregate trades", seen.aggregates),
+        ("seconds with trades", seen.seconds),
+        ("seconds without a trade", seen.empty_seconds),
+        ("checksums", seen.checksums),
         ("resumed by a difference", seen.resumed_by_diff),
         ("resumed by a snapshot", seen.resumed_by_snapshot),
         ("closed with their history", seen.epochs),

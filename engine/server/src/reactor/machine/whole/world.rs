@@ -407,7 +407,10 @@ impl World {
     fn told_of_books(&self) -> [usize; SYMBOLS_LEN] {
         let mut told = [0; SYMBOLS_LEN];
         for name in self.market.not_handed_on() {
-            let is_of_book = matches!(name.kind, StreamKind::Depth | StreamKind::PartialDepth(_));
+            let is_of_book = matches!(
+                name.kind,
+                StreamKind::Depth | StreamKind::PartialDepth(_) | StreamKind::Checksum
+            );
             let upper = name.symbol.to_upper();
             let symbol = SYMBOLS[..SYMBOLS_LEN]
                 .iter()

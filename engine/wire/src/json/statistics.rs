@@ -1,0 +1,244 @@
+//! Writes what is derived from trades and books as JSON: candlesticks, the last 24 hours, the average price, checksums. As in
+//! [`super::encode`], every function appends one payload to `out`.
+//!
+//! Prices and quantities have the instrument's full precision, and volumes in the quote asset as many places as prices, rounded
+//! half away from zero.
+
+use depthcast_market::candle::Candle;
+use depthcast_market::checksum::CHECKSUM_LEVELS;
+use depthcast_market::decimal::write_mantissa;
+use depthcast_market::event::BestBidAsk;
+use depthcast_market::instrument::Instrument;
+use depthcast_market::interval::KlineInterval;
+use depthcast_market::statistics::{AveragePrice, DayStatistics};
+
+use super::encode::{boolean, event_head, integer};
+use crate::time_unit::TimeUnit;
+
+/// Room for an event: the longest, a ticker of usual numbers, has some 500 bytes.
+const EVENT_BYTES: usize = 640;
+
+/// A `kline`: a candlestick of an interval, which is over or not, at an event time (microseconds).
+pub fn kline(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    unit: TimeUnit,
+    event_time_us: i64,
+    (interval, candle, is_closed): (KlineInterval, &Candle, bool),
+) {
+    out.reserve(EVENT_BYTES);
+    event_head(out, "kline", instrument, unit.from_micros(event_time_us));
+    let mut fields = Fields { out, instrument };
+    fields
+        .key(",\"k\":{\"t\":")
+        .integer(unit.from_micros(candle.open_us));
+    fields.key(",\"T\":").integer(close_time(candle, unit));
+    fields.key(",\"s\":\"").text(instrument.name());
+    fields.key("\",\"i\":\"").text(interval.as_str());
+    fields.key("\",\"f\":").integer(candle.first_trade_id);
+    fields.key(",\"L\":").integer(candle.last_trade_id);
+    fields.key(",\"o\":").price(candle.open);
+    fields.key(",\"c\":").price(candle.close);
+    fields.key(",\"h\":").price(candle.high);
+    fields.key(",\"l\":").price(candle.low);
+    fields.key(",\"v\":").volume(candle.volume);
+    fields.key(",\"n\":").integer(candle.trades);
+    boolean(fields.key(",\"x\":").out, is_closed);
+    fields.key(",\"q\":").quote_volume(candle.quote_volume);
+    fields.key(",\"V\":").volume(candle.taker_buy_volume);
+    fields.key(",\"Q\":").quote_volume(candle.taker_buy_quote_volume);
+    fields.key(",\"B\":\"0\"}}");
+}
+
+/// When a candlestick ends as events say it: the last moment that is of it.
+pub fn close_time(candle: &Candle, unit: TimeUnit) -> i64 {
+    unit.from_micros(candle.end_us) - 1
+}
+
+/// A `24hrMiniTicker`.
+pub fn mini_ticker(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    unit: TimeUnit,
+    event_time_us: i64,
+    day: &DayStatistics,
+) {
+    out.reserve(EVENT_BYTES);
+    event_head(out, "24hrMiniTicker", instrument, unit.from_micros(event_time_us));
+    let mut fields = Fields { out, instrument };
+    fields.key(",\"c\":").price(day.last);
+    fields.key(",\"o\":").price(day.open);
+    fields.key(",\"h\":").price(day.high);
+    fields.key(",\"l\":").price(day.low);
+    fields.key(",\"v\":").volume(day.volume);
+    fields.key(",\"q\":").quote_volume(day.quote_volume).key("}");
+}
+
+/// A `24hrTicker`. Where there is no best bid and ask, or no trade before the window, their fields are zero.
+pub fn ticker(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    unit: TimeUnit,
+    event_time_us: i64,
+    (day, best): (&DayStatistics, Option<&BestBidAsk>),
+) {
+    out.reserve(EVENT_BYTES);
+    event_head(out, "24hrTicker", instrument, unit.from_micros(event_time_us));
+    let (bid, ask) = best.map_or_else(Default::default, |best| (best.bid, best.ask));
+    let mut fields = Fields { out, instrument };
+    fields.key(",\"p\":").price(day.change());
+    fields.key(",\"P\":").percent(day.change_per_100_000());
+    fields.key(",\"w\":").price(day.weighted_price());
+    fields.key(",\"x\":").price(day.before.unwrap_or(0));
+    fields.key(",\"c\":").price(day.last);
+    fields.key(",\"Q\":").qty(day.last_qty);
+    fields.key(",\"b\":").price(bid.price);
+    fields.key(",\"B\":").qty(bid.qty);
+    fields.key(",\"a\":").price(ask.price);
+    fields.key(",\"A\":").qty(ask.qty);
+    fields.key(",\"o\":").price(day.open);
+    fields.key(",\"h\":").price(day.high);
+    fields.key(",\"l\":").price(day.low);
+    fields.key(",\"v\":").volume(day.volume);
+    fields.key(",\"q\":").quote_volume(day.quote_volume);
+    fields.key(",\"O\":").integer(unit.from_micros(day.open_us));
+    fields.key(",\"C\":").integer(unit.from_micros(day.close_us));
+    fields.key(",\"F\":").integer(day.first_trade_id);
+    fields.key(",\"L\":").integer(day.last_trade_id);
+    fields.key(",\"n\":").integer(day.trades).key("}");
+}
+
+/// An `avgPrice`.
+pub fn average_price(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    unit: TimeUnit,
+    event_time_us: i64,
+    average: &AveragePrice,
+) {
+    out.reserve(EVENT_BYTES);
+    event_head(out, "avgPrice", instrument, unit.from_micros(event_time_us));
+    let mut fields = Fields { out, instrument };
+    fields.key(",\"i\":\"5m\",\"w\":").price(average.price);
+    fields
+        .key(",\"T\":")
+        .integer(unit.from_micros(average.last_trade_us))
+        .key("}");
+}
+
+/// A `bookChecksum`, this engine's own: of the book at an update id, see [`depthcast_market::checksum`]. `n` is the most levels
+/// a side that it is over, also where the book has fewer.
+pub fn book_checksum(
+    out: &mut Vec<u8>,
+    instrument: &Instrument,
+    unit: TimeUnit,
+    event_time_us: i64,
+    (last_id, checksum): (u64, u32),
+) {
+    out.reserve(EVENT_BYTES);
+    event_head(out, "bookChecksum", instrument, unit.from_micros(event_time_us));
+    let mut fields = Fields { out, instrument };
+    fields.key(",\"u\":").integer(last_id);
+    fields.key(",\"n\":").integer(CHECKSUM_LEVELS);
+    fields.key(",\"c\":").integer(checksum).key("}");
+}
+
+/// Writes one field behind the other.
+struct Fields<'o> {
+    out: &'o mut Vec<u8>,
+    instrument: &'o Instrument,
+}
+
+impl Fields<'_> {
+    fn key(&mut self, key: &str) -> &mut Self {
+        self.text(key)
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.out.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn integer(&mut self, number: impl itoa::Integer) -> &mut Self {
+        integer(self.out, number);
+        self
+    }
+
+    /// A decimal in quotes.
+    fn decimal(&mut self, mantissa: i64, exponent: i8) -> &mut Self {
+        self.out.push(b'"');
+        write_mantissa(self.out, mantissa, exponent);
+        self.out.push(b'"');
+        self
+    }
+
+    fn price(&mut self, mantissa: i64) -> &mut Self {
+        self.decimal(mantissa, self.instrument.exponents().price)
+    }
+
+    fn qty(&mut self, mantissa: i64) -> &mut Self {
+        self.decimal(mantissa, self.instrument.exponents().qty)
+    }
+
+    /// Thousandths of a percent.
+    fn percent(&mut self, thousandths: i64) -> &mut Self {
+        self.decimal(thousandths, -3)
+    }
+
+    fn volume(&mut self, mantissa: i128) -> &mut Self {
+        self.long_decimal(mantissa, self.instrument.exponents().qty)
+    }
+
+    fn quote_volume(&mut self, mantissa: i128) -> &mut Self {
+        self.long_decimal(
+            quote_in_price_places(mantissa, self.instrument),
+            self.instrument.exponents().price,
+        )
+    }
+
+    fn long_decimal(&mut self, mantissa: i128, exponent: i8) -> &mut Self {
+        match i64::try_from(mantissa) {
+            Ok(mantissa) => self.decimal(mantissa, exponent),
+            Err(_) => {
+                self.out.push(b'"');
+                write_long(self.out, mantissa, exponent);
+                self.out.push(b'"');
+                self
+            }
+        }
+    }
+}
+
+/// A volume in the quote asset, which is a mantissa under the exponents of price and quantity together, as one under the
+/// exponent of prices, rounded half away from zero.
+pub fn quote_in_price_places(mantissa: i128, instrument: &Instrument) -> i128 {
+    let places = u32::from(instrument.exponents().qty.unsigned_abs());
+    // At most 18, as instruments have it.
+    let factor = 10i128.pow(places.min(38));
+    let (quotient, rest) = (mantissa / factor, mantissa % factor);
+    quotient + rest.signum() * i128::from(rest.unsigned_abs() * 2 >= factor.unsigned_abs())
+}
+
+/// Appends a mantissa that may be longer than 64 bits with `-exponent` decimal places.
+pub fn write_long(out: &mut Vec<u8>, mantissa: i128, exponent: i8) {
+    let places = usize::from(exponent.min(0).unsigned_abs());
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(mantissa.unsigned_abs());
+    if mantissa < 0 {
+        out.push(b'-');
+    }
+    let whole = digits.len().saturating_sub(places);
+    out.extend_from_slice(if whole == 0 {
+        b"0"
+    } else {
+        &digits.as_bytes()[..whole]
+    });
+    if places > 0 {
+        out.push(b'.');
+        out.extend(std::iter::repeat_n(b'0', places.saturating_sub(digits.len())));
+        out.extend_from_slice(&digits.as_bytes()[whole..]);
+    }
+}
+
+#[cfg(test)]
+mod tests;
