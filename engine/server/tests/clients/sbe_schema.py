@@ -75,10 +75,11 @@ class Schema:
         block, template, schema, version = (cursor.number("uint16") for _ in range(4))
         assert (schema, version) == (self.id, self.version), (schema, version)
         element = self.messages[template]
-        return element.get("name"), self.body(cursor, element, block)
+        return element.get("name"), self.body(cursor, element, block, {})
 
-    def body(self, cursor, element, block):
-        content, raw = {}, {}
+    def body(self, cursor, element, block, around):
+        # An exponent may stand in a block around this one.
+        content, raw = {}, dict(around)
         end = cursor.at + block
         for field in element:
             kind = local(field)
@@ -89,15 +90,15 @@ class Schema:
         for field in element:
             kind = local(field)
             if kind == "group":
-                content[field.get("name")] = self.group(cursor, field)
+                content[field.get("name")] = self.group(cursor, field, raw)
             elif kind == "data":
                 content[field.get("name")] = self.data(cursor, field)
         return content
 
-    def group(self, cursor, element):
+    def group(self, cursor, element, around):
         dimensions = self.types[element.get("dimensionType", "groupSizeEncoding")]
         block, count = (cursor.number(part.get("primitiveType")) for part in dimensions)
-        return [self.body(cursor, element, block) for _ in range(count)]
+        return [self.body(cursor, element, block, around) for _ in range(count)]
 
     def data(self, cursor, element):
         composite = element.get("type")
@@ -121,10 +122,14 @@ class Schema:
             primitive = definition.get("primitiveType")
             value, null = cursor.number(primitive), NULLS[primitive]
         raw[field.get("name")] = value
+        exponent = field.get(MBX + "exponent")
         if value == null:
             assert field.get("presence") == "optional", f"{field.get('name')} may not be missing"
-            return None
-        exponent = field.get(MBX + "exponent")
+            # What JSON says of it, where it does.
+            default = field.get(MBX + "jsonDefaultValue")
+            if default is None:
+                return None
+            value = int(default)
         return value if exponent is None else decimal(value, raw[exponent])
 
     def choice(self, cursor, definition, kind, field):
