@@ -138,9 +138,7 @@ impl KlineInterval {
         let ahead_us = ahead(ahead_us);
         let local = moment(at_us) + ahead_us;
         let open = match (self, self.period_us()) {
-            (KlineInterval::W1, Some(period)) => {
-                (local - MONDAY_US).div_euclid(period) * period + MONDAY_US
-            }
+            (KlineInterval::W1, Some(period)) => (local - MONDAY_US).div_euclid(period) * period + MONDAY_US,
             (_, Some(period)) => local.div_euclid(period) * period,
             (_, None) => month_us(local, 0),
         };
@@ -222,5 +220,7 @@ fn month_us(at_us: i64, later: u8) -> i64 {
         Date::from_calendar_date(year, month, 1).ok()
     });
     // Moments are within the calendar, and so is the month behind them.
-    first.map_or(at_us, |date| date.midnight().assume_utc().unix_timestamp() * SECOND_US)
+    first.map_or(at_us, |date| {
+        date.midnight().assume_utc().unix_timestamp() * SECOND_US
+    })
 }

@@ -57,7 +57,8 @@ impl RecordLimits {
         let candles = room(CANDLE_BYTES_MAX, KlineInterval::ALL.len() * size_of::<Candle>());
         let trades = room(TRADE_BYTES_MAX, size_of::<Trade>() + size_of::<AggTrade>());
         let part = |span: i64, unit: i64, parts: &[i64], room: usize| {
-            let is_fit = |part: &&i64| usize::try_from(span / (unit * **part)).is_ok_and(|parts| parts < room);
+            let is_fit =
+                |part: &&i64| usize::try_from(span / (unit * **part)).is_ok_and(|parts| parts < room);
             unit * parts.iter().find(is_fit).or(parts.last()).copied().unwrap_or(1)
         };
         // Each part of a window stands there with its end.

@@ -223,7 +223,11 @@ impl Candles {
                 open => open,
             },
             None => (1..limit).fold(last, |at, _| {
-                if at > first { interval.open_us(at - 1, ahead_us) } else { at }
+                if at > first {
+                    interval.open_us(at - 1, ahead_us)
+                } else {
+                    at
+                }
             }),
         }
         .max(first);

@@ -94,7 +94,9 @@ impl<P: Part> Window<P> {
             self.rest,
             self.open.map(|(_, part)| part),
         ];
-        all.into_iter().flatten().reduce(|so_far, part| so_far.joined(&part))
+        all.into_iter()
+            .flatten()
+            .reduce(|so_far, part| so_far.joined(&part))
     }
 
     /// How many parts are kept.

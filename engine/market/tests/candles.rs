@@ -35,10 +35,17 @@ fn months_are_those_of_the_calendar() {
     let month = KlineInterval::Month1;
     let span = |at: i64, ahead_us: i64| {
         let at_us = at * SECOND_US;
-        (month.open_us(at_us, ahead_us) / SECOND_US, month.end_us(at_us, ahead_us) / SECOND_US)
+        (
+            month.open_us(at_us, ahead_us) / SECOND_US,
+            month.end_us(at_us, ahead_us) / SECOND_US,
+        )
     };
     assert_eq!(span(FEBRUARY_2024, 0), (FEBRUARY_2024, MARCH_2024));
-    assert_eq!(span(MARCH_2024 - 1, 0), (FEBRUARY_2024, MARCH_2024), "29 days in a leap year");
+    assert_eq!(
+        span(MARCH_2024 - 1, 0),
+        (FEBRUARY_2024, MARCH_2024),
+        "29 days in a leap year"
+    );
     assert_eq!(span(MARCH_2024, 0).0, MARCH_2024);
     // 28 days in 2023, and in 2100, which is no leap year.
     for (february, march) in [(1_675_209_600, 1_677_628_800), (4_105_123_200, 4_107_542_400)] {
@@ -74,7 +81,10 @@ fn names_are_one_to_one() {
             assert_eq!(id.clock() == KlineClock::Utc, is_same, "{interval} by {clock:?}");
         }
     }
-    assert_eq!((KlineInterval::parse("1D"), KlineInterval::parse("")), (None, None));
+    assert_eq!(
+        (KlineInterval::parse("1D"), KlineInterval::parse("")),
+        (None, None)
+    );
     assert_eq!(SeriesId::all().count(), 22);
 }
 
@@ -132,8 +142,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => 0..40 * DAY_US,
     ];
     let trade = (0..400_000i64, 90..110i64, 1..20i64, any::<bool>());
-    let step = (pass, prop::option::weighted(0.7, trade))
-        .prop_map(|(pass_us, trade)| Step { pass_us, trade });
+    let step =
+        (pass, prop::option::weighted(0.7, trade)).prop_map(|(pass_us, trade)| Step { pass_us, trade });
     prop::collection::vec(step, 1..60)
 }
 
@@ -376,9 +386,15 @@ fn a_year_without_a_trade_costs_next_to_nothing_and_rings_are_bounded() {
     }
     assert_eq!(record.trades().iter().count(), limits.trades);
     let oldest = record.candles().list(KlineInterval::D1, 0, Some(0), None, 1);
-    assert_eq!(oldest[0].first_trade_id, 199 - limits.candles as i64, "the open one beside those that are kept");
+    assert_eq!(
+        oldest[0].first_trade_id,
+        199 - limits.candles as i64,
+        "the open one beside those that are kept"
+    );
     // Of a month by another clock the first is whole.
-    let months = record.candles().list(KlineInterval::Month1, QUARTER_US, Some(0), None, 1000);
+    let months = record
+        .candles()
+        .list(KlineInterval::Month1, QUARTER_US, Some(0), None, 1000);
     assert!(months[0].is_empty(), "its beginning is not kept");
 }
 
@@ -400,7 +416,9 @@ fn a_trade_of_the_future_counts_as_of_now() {
             record.on_trade(&trade(id, mad), BEGIN_US, Wanted::default(), &mut |_, _| {});
         }
         record.on_time(i64::MAX, Wanted::default(), &mut |_, _| {});
-        let list = record.candles().list(KlineInterval::D1, 0, Some(0), Some(BEGIN_US + DAY_US), 9);
+        let list = record
+            .candles()
+            .list(KlineInterval::D1, 0, Some(0), Some(BEGIN_US + DAY_US), 9);
         assert_eq!(list[0].trades, 5, "{mad}");
         assert_eq!(list[0].quote_volume, i128::MAX, "the most there is");
     }

@@ -157,7 +157,10 @@ impl Market {
 
     /// The trades of a span, by the seconds that they count into.
     fn of(&self, from_us: i64, to_us: i64) -> Vec<&'static Trade> {
-        let those = self.trades.iter().filter(|(at_us, _)| (from_us..to_us).contains(at_us));
+        let those = self
+            .trades
+            .iter()
+            .filter(|(at_us, _)| (from_us..to_us).contains(at_us));
         those.map(|(_, trade)| *trade).collect()
     }
 
@@ -169,15 +172,20 @@ impl Market {
         let interval = INTERVALS[stream];
         let end_us = open_us + interval.period_us;
         let trades = self.of(open_us, end_us);
-        let bought: Vec<&Trade> = trades.iter().copied().filter(|trade| !trade.is_buyer_maker).collect();
-        let before = || self.of(i64::MIN, open_us).last().expect("an earlier trade").level.0;
+        let bought: Vec<&Trade> = trades
+            .iter()
+            .copied()
+            .filter(|trade| !trade.is_buyer_maker)
+            .collect();
+        let before = || {
+            self.of(i64::MIN, open_us)
+                .last()
+                .expect("an earlier trade")
+                .level
+                .0
+        };
         let [open, high, low, close] = match (trades.first(), trades.last()) {
-            (Some(first), Some(last)) => [
-                first.level.0,
-                highest(&trades),
-                lowest(&trades),
-                last.level.0,
-            ],
+            (Some(first), Some(last)) => [first.level.0, highest(&trades), lowest(&trades), last.level.0],
             _ => [before(); 4],
         }
         .map(decimal);
@@ -299,8 +307,7 @@ impl Market {
         if !trades.is_empty() {
             (high, low) = (highest(trades), lowest(trades));
             weighted = rounded(quote(trades), volume(trades).into());
-            percent = change.signum()
-                * rounded(i128::from(change.abs()) * 100_000, open.into());
+            percent = change.signum() * rounded(i128::from(change.abs()) * 100_000, open.into());
         }
         let sign = if percent < 0 { "-" } else { "" };
         let percent = format!("{sign}{}.{:03}", percent.abs() / 1000, percent.abs() % 1000);
@@ -325,8 +332,7 @@ impl Market {
     }
 
     fn on_average(&mut self, has_traded: bool) {
-        let begin_us =
-            (self.clock_us - 5 * MINUTE_US + SECOND_US - 1).div_euclid(SECOND_US) * SECOND_US;
+        let begin_us = (self.clock_us - 5 * MINUTE_US + SECOND_US - 1).div_euclid(SECOND_US) * SECOND_US;
         let has_gone = !self.of(self.average_begin_us, begin_us).is_empty();
         self.average_begin_us = begin_us;
         let Some(&(_, last)) = self.trades.last().filter(|_| has_traded || has_gone) else {
@@ -409,6 +415,8 @@ fn every_event_that_is_derived_from_the_recorded_market_is_right() {
         for (place, expected) in expected[stream].iter().enumerate() {
             assert_eq!(subscriber.message().text(), expected, "{name}, number {place}");
         }
-        done.and_goodbye(&mut subscriber, |message| panic!("{name}: {message:?} is one too many"));
+        done.and_goodbye(&mut subscriber, |message| {
+            panic!("{name}: {message:?} is one too many")
+        });
     });
 }

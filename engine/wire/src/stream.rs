@@ -460,8 +460,8 @@ impl StreamName {
             Some((kind, suffix)) => (kind, Some(suffix)),
             None => (stream, None),
         };
-        let kind = StreamKind::parse(kind, false)
-            .ok_or_else(|| StreamNameError::Kind { kind: excerpt(kind) })?;
+        let kind =
+            StreamKind::parse(kind, false).ok_or_else(|| StreamNameError::Kind { kind: excerpt(kind) })?;
         let cadence = suffix.map(|suffix| parse_cadence(kind, suffix)).transpose()?;
         Ok(StreamName {
             symbol,

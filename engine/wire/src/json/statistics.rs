@@ -29,7 +29,9 @@ pub fn kline(
     out.reserve(EVENT_BYTES);
     event_head(out, "kline", instrument, unit.from_micros(event_time_us));
     let mut fields = Fields { out, instrument };
-    fields.key(",\"k\":{\"t\":").integer(unit.from_micros(candle.open_us));
+    fields
+        .key(",\"k\":{\"t\":")
+        .integer(unit.from_micros(candle.open_us));
     fields.key(",\"T\":").integer(close_time(candle, unit));
     fields.key(",\"s\":\"").text(instrument.name());
     fields.key("\",\"i\":\"").text(interval.as_str());
@@ -62,12 +64,7 @@ pub fn mini_ticker(
     day: &DayStatistics,
 ) {
     out.reserve(EVENT_BYTES);
-    event_head(
-        out,
-        "24hrMiniTicker",
-        instrument,
-        unit.from_micros(event_time_us),
-    );
+    event_head(out, "24hrMiniTicker", instrument, unit.from_micros(event_time_us));
     let mut fields = Fields { out, instrument };
     fields.key(",\"c\":").price(day.last);
     fields.key(",\"o\":").price(day.open);
@@ -123,7 +120,10 @@ pub fn average_price(
     event_head(out, "avgPrice", instrument, unit.from_micros(event_time_us));
     let mut fields = Fields { out, instrument };
     fields.key(",\"i\":\"5m\",\"w\":").price(average.price);
-    fields.key(",\"T\":").integer(unit.from_micros(average.last_trade_us)).key("}");
+    fields
+        .key(",\"T\":")
+        .integer(unit.from_micros(average.last_trade_us))
+        .key("}");
 }
 
 /// A `bookChecksum`, this engine's own: of the book at an update id, see [`depthcast_market::checksum`]. `n` is the most levels
@@ -228,7 +228,11 @@ pub fn write_long(out: &mut Vec<u8>, mantissa: i128, exponent: i8) {
         out.push(b'-');
     }
     let whole = digits.len().saturating_sub(places);
-    out.extend_from_slice(if whole == 0 { b"0" } else { &digits.as_bytes()[..whole] });
+    out.extend_from_slice(if whole == 0 {
+        b"0"
+    } else {
+        &digits.as_bytes()[..whole]
+    });
     if places > 0 {
         out.push(b'.');
         out.extend(std::iter::repeat_n(b'0', places.saturating_sub(digits.len())));

@@ -95,7 +95,9 @@ fn refusals_name_the_bad_part_and_what_would_be_right() {
     ] {
         assert_eq!(
             refusal(text),
-            format!("kline streams end in their interval or in @+08:00 behind it, but the name ends in {suffix:?}")
+            format!(
+                "kline streams end in their interval or in @+08:00 behind it, but the name ends in {suffix:?}"
+            )
         );
     }
     for (text, interval) in [
@@ -165,7 +167,10 @@ fn streams_of_the_whole_market_have_no_symbol() {
 
 #[test]
 fn what_is_not_served_is_told_from_what_is_misspelt() {
-    assert_eq!(refusal("!ticker@arr"), "this engine does not serve !ticker@arr streams");
+    assert_eq!(
+        refusal("!ticker@arr"),
+        "this engine does not serve !ticker@arr streams"
+    );
     assert_eq!(
         refusal("a@miniTicker@arr"),
         "miniTicker streams take no cadence, but the name ends in \"arr\""
@@ -218,7 +223,10 @@ fn lists_in_refusals_are_whole() {
         assert!(refusal(text).contains(&kind.to_string()), "{kind:?}");
     }
     for interval in KlineInterval::ALL {
-        assert!(refusal("a@kline_x").contains(&format!(" {interval}")), "{interval}");
+        assert!(
+            refusal("a@kline_x").contains(&format!(" {interval}")),
+            "{interval}"
+        );
     }
 }
 

@@ -43,7 +43,9 @@ impl Market {
                     return Err(NoAnswer::NotNow);
                 }
                 let revision = revision(epoch, symbol.book_changes());
-                of(revision, known, || Ok(Content::Depth(symbol.instrument().clone(), top()?)))
+                of(revision, known, || {
+                    Ok(Content::Depth(symbol.instrument().clone(), top()?))
+                })
             }
             Question::Instruments => of(revision(epoch, 0), known, || {
                 let instruments = self.symbols.iter().map(|symbol| symbol.instrument().clone());
@@ -53,25 +55,43 @@ impl Market {
                 symbol,
                 from_id,
                 limit,
-            } => self.of_record(*symbol, epoch, known, |changes| changes.trades, |instrument, record| {
-                let trades = record.into_iter().flat_map(|record| record.trades().iter().copied());
-                let from = from_id.unwrap_or(i64::MIN);
-                let trades = trades.filter(|trade| trade.id >= from).collect();
-                Content::Trades(instrument, first_or_last(trades, from_id.is_some(), *limit))
-            }),
+            } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.trades,
+                |instrument, record| {
+                    let trades = record
+                        .into_iter()
+                        .flat_map(|record| record.trades().iter().copied());
+                    let from = from_id.unwrap_or(i64::MIN);
+                    let trades = trades.filter(|trade| trade.id >= from).collect();
+                    Content::Trades(instrument, first_or_last(trades, from_id.is_some(), *limit))
+                },
+            ),
             Question::AggTrades {
                 symbol,
                 from_id,
                 span,
                 limit,
-            } => self.of_record(*symbol, epoch, known, |changes| changes.aggregates, |instrument, record| {
-                let trades = record.into_iter().flat_map(|record| record.aggregates().iter().copied());
-                let from = from_id.unwrap_or(i64::MIN);
-                let is_asked_for = |id: i64, at_us: i64| id >= from && holds(span, at_us);
-                let trades = trades.filter(|trade| is_asked_for(trade.id, trade.trade_time_us)).collect();
-                let is_first = from_id.is_some() || span.from_us.is_some();
-                Content::AggTrades(instrument, first_or_last(trades, is_first, *limit))
-            }),
+            } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.aggregates,
+                |instrument, record| {
+                    let trades = record
+                        .into_iter()
+                        .flat_map(|record| record.aggregates().iter().copied());
+                    let from = from_id.unwrap_or(i64::MIN);
+                    let is_asked_for = |id: i64, at_us: i64| id >= from && holds(span, at_us);
+                    let trades = trades
+                        .filter(|trade| is_asked_for(trade.id, trade.trade_time_us))
+                        .collect();
+                    let is_first = from_id.is_some() || span.from_us.is_some();
+                    Content::AggTrades(instrument, first_or_last(trades, is_first, *limit))
+                },
+            ),
             Question::Klines {
                 symbol,
                 interval,
@@ -87,11 +107,18 @@ impl Market {
                     let candles = record.map(TradeRecord::candles);
                     let list = candles
                         .map(|candles| candles.list(*interval, *ahead_us, span.from_us, span.to_us, *limit));
-                    Ok(Content::Klines(symbol.instrument().clone(), list.unwrap_or_default()))
+                    Ok(Content::Klines(
+                        symbol.instrument().clone(),
+                        list.unwrap_or_default(),
+                    ))
                 })
             }
-            Question::AveragePrice { symbol } => {
-                self.of_record(*symbol, epoch, known, |changes| changes.average, |instrument, record| {
+            Question::AveragePrice { symbol } => self.of_record(
+                *symbol,
+                epoch,
+                known,
+                |changes| changes.average,
+                |instrument, record| {
                     let average = record.map_or(
                         AveragePrice {
                             price: 0,
@@ -100,8 +127,8 @@ impl Market {
                         TradeRecord::average,
                     );
                     Content::AveragePrice(instrument, average)
-                })
-            }
+                },
+            ),
             Question::Tickers { symbols } => self.tickers(symbols, epoch, known),
         }
     }

@@ -209,7 +209,8 @@ impl Channels {
 
     /// Those of a kind that are not of a cadence.
     pub(super) fn of_kind(&mut self, kind: StreamKind) -> impl Iterator<Item = &mut Channel> {
-        self.on_arrival().filter(move |channel| channel.content.kind == kind)
+        self.on_arrival()
+            .filter(move |channel| channel.content.kind == kind)
     }
 
     /// Whether somebody wants a kind.

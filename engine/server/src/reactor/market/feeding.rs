@@ -108,7 +108,10 @@ impl Market {
     /// What is told of trades and books once in a while, behind what the same tick tells of the books themselves. Most ticks have
     /// nothing of it: only then are all symbols looked at.
     fn tick_statistics(&mut self, tick: Tick) {
-        let Some(round) = self.clock.round(tick, || self.symbols.iter().map(Symbol::klines_wanted).sum()) else {
+        let Some(round) = self
+            .clock
+            .round(tick, || self.symbols.iter().map(Symbol::klines_wanted).sum())
+        else {
             return;
         };
         for symbol in &mut self.symbols {
@@ -116,7 +119,8 @@ impl Market {
             symbol.tick_statistics(&round, &mut self.outbox);
             self.ticker_changes += symbol.ticker_changes() - before;
         }
-        self.market_wide.tick_statistics(&round, &self.symbols, &mut self.outbox);
+        self.market_wide
+            .tick_statistics(&round, &self.symbols, &mut self.outbox);
     }
 
     /// The history that was told so far is all there is of it.

@@ -1,11 +1,11 @@
 //! The market thread: the only writer of its books. It takes what feeds say, keeps every book, encodes once what
 //! somebody wants, and hands each worker its frames in batches.
 
+mod answers;
 #[cfg(test)]
 mod behind_tests;
 #[cfg(test)]
 mod by_hand;
-mod answers;
 mod cadence;
 mod channel;
 mod feed_clock;
@@ -42,7 +42,9 @@ use self::market_wide::MarketWide;
 use self::symbol::Symbol;
 use super::counters::Counters;
 use super::mailbox::Mailbox;
-use super::messages::{DepthAnswer, FeedMessage, FeedSymbol, Frame, MarketRequest, TopicToken, WorkerMessage};
+use super::messages::{
+    DepthAnswer, FeedMessage, FeedSymbol, Frame, MarketRequest, TopicToken, WorkerMessage,
+};
 use crate::session::encoding::Encoding;
 
 /// Feed messages handled before the frames that they made are handed on: while the feed is slower than the engine every

@@ -134,9 +134,7 @@ impl Payload<'_> {
             (Format::Sbe, Payload::Diff(diff)) => sbe::depth_diff(out, instrument, diff),
             (Format::Sbe, Payload::Top(at_us, top)) => sbe::depth_snapshot(out, instrument, at_us, top),
             (Format::Sbe, Payload::Best(at_us, best)) => sbe::best_bid_ask(out, instrument, at_us, best),
-            (Format::Sbe, Payload::Trade(trade)) => {
-                sbe::trades(out, instrument, std::slice::from_ref(trade))
-            }
+            (Format::Sbe, Payload::Trade(trade)) => sbe::trades(out, instrument, std::slice::from_ref(trade)),
             (Format::Sbe, _) => {
                 self.encode_json(TimeUnit::Microsecond, instrument, out);
                 Ok(())

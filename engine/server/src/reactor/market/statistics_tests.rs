@@ -52,7 +52,9 @@ type Event = serde_json::Value;
 
 fn events(rig: &mut Rig) -> Vec<Event> {
     let texts = rig.texts().into_iter();
-    texts.map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
+    texts
+        .map(|(_, text)| serde_json::from_str(&text).unwrap())
+        .collect()
 }
 
 /// Begin, close, trades and whether it is over, of each candlestick since the last call.
@@ -62,7 +64,12 @@ fn candles(rig: &mut Rig) -> Vec<(i64, String, u64, bool)> {
         .map(|event| {
             let k = &event["k"];
             let close = k["c"].as_str().unwrap().to_string();
-            (k["t"].as_i64().unwrap(), close, k["n"].as_u64().unwrap(), k["x"] == true)
+            (
+                k["t"].as_i64().unwrap(),
+                close,
+                k["n"].as_u64().unwrap(),
+                k["x"] == true,
+            )
         })
         .collect()
 }
@@ -156,9 +163,16 @@ fn months_weeks_and_other_clocks_close_where_the_calendar_says() {
         .map(|(topic, text)| (*topic, serde_json::from_str(text).unwrap()))
         .collect();
     let of = |topic: u32| -> Vec<(i64, i64)> {
-        let of_topic = told.iter().filter(|(of, event)| *of == topic && event["k"]["x"] == true);
+        let of_topic = told
+            .iter()
+            .filter(|(of, event)| *of == topic && event["k"]["x"] == true);
         of_topic
-            .map(|(_, event)| (event["k"]["t"].as_i64().unwrap(), event["k"]["T"].as_i64().unwrap()))
+            .map(|(_, event)| {
+                (
+                    event["k"]["t"].as_i64().unwrap(),
+                    event["k"]["T"].as_i64().unwrap(),
+                )
+            })
             .collect()
     };
     // 28 February 16:00 to the next, 1 February to 29 February; the week of 26 February is not over.
@@ -167,9 +181,16 @@ fn months_weeks_and_other_clocks_close_where_the_calendar_says() {
     assert_eq!(of(weeks), []);
     rig.time(LEAP_MS + 86_400_000 + 61_000 + 250);
     let texts: Vec<Event> = events(&mut rig);
-    let month = texts.iter().find(|event| event["k"]["i"] == "1M").expect("a month");
+    let month = texts
+        .iter()
+        .find(|event| event["k"]["i"] == "1M")
+        .expect("a month");
     assert_eq!(
-        (month["k"]["t"].as_i64(), month["k"]["T"].as_i64(), month["k"]["n"].as_u64()),
+        (
+            month["k"]["t"].as_i64(),
+            month["k"]["T"].as_i64(),
+            month["k"]["n"].as_u64()
+        ),
         (Some(1_706_745_600_000), Some(1_709_251_199_999), Some(2))
     );
 }
@@ -252,8 +273,16 @@ fn days_and_averages_are_told_each_second_in_which_they_change() {
     trade(&mut rig, ETH, 102_200, 1, 55);
     pass(&mut rig, 102_250, 103_000);
     let told = rig.texts();
-    let by = |topic: u32| told.iter().find(|(of, _)| *of == topic).map(|(_, text)| text.as_str());
-    assert!(by(day).unwrap().contains(r#""b":"10.4","B":"3","a":"11.1","A":"3","#));
+    let by = |topic: u32| {
+        told.iter()
+            .find(|(of, _)| *of == topic)
+            .map(|(_, text)| text.as_str())
+    };
+    assert!(
+        by(day)
+            .unwrap()
+            .contains(r#""b":"10.4","B":"3","a":"11.1","A":"3","#)
+    );
     assert!(by(all).unwrap().contains("ETHUSDT") && !by(all).unwrap().contains("BTCUSDT"));
     assert_eq!((by(mini), by(average)), (None, None));
     // Five minutes later the average is the last price, whoever trades.
@@ -282,7 +311,13 @@ fn a_day_later_a_trade_is_no_more_of_the_day() {
     let told = events(&mut rig);
     assert_eq!(told.len(), 1, "the first minute goes");
     let event = &told[0];
-    for (key, value) in [("x", "10.5"), ("o", "9.5"), ("h", "9.5"), ("p", "0.0"), ("v", "2")] {
+    for (key, value) in [
+        ("x", "10.5"),
+        ("o", "9.5"),
+        ("h", "9.5"),
+        ("p", "0.0"),
+        ("v", "2"),
+    ] {
         assert_eq!(event[key], value, "{key}");
     }
     assert_eq!((event["F"].as_i64(), event["n"].as_i64()), (Some(2), Some(1)));
@@ -290,14 +325,22 @@ fn a_day_later_a_trade_is_no_more_of_the_day() {
     rig.time(LEAP_MS + 2 * 86_400_000);
     rig.frames();
     trade(&mut rig, ETH, LEAP_MS + 2 * 86_400_000, 1, 1);
-    pass(&mut rig, LEAP_MS + 2 * 86_400_000, LEAP_MS + 2 * 86_400_000 + 1000);
+    pass(
+        &mut rig,
+        LEAP_MS + 2 * 86_400_000,
+        LEAP_MS + 2 * 86_400_000 + 1000,
+    );
     rig.frames();
-    let Ok(Content::Tickers(tickers)) = ask(&mut rig, one("BTCUSDT"), None).map(|(_, content)| content.unwrap())
+    let Ok(Content::Tickers(tickers)) =
+        ask(&mut rig, one("BTCUSDT"), None).map(|(_, content)| content.unwrap())
     else {
         panic!("a ticker")
     };
     let quiet = tickers[0].statistics;
-    assert_eq!((quiet.trades, quiet.open, quiet.last, quiet.before), (0, 0, 95, Some(95)));
+    assert_eq!(
+        (quiet.trades, quiet.open, quiet.last, quiet.before),
+        (0, 0, 95, Some(95))
+    );
 }
 
 #[test]
@@ -340,7 +383,11 @@ fn ask(
     known: Option<Revision>,
 ) -> Result<(Revision, Option<Content>), NoAnswer> {
     let (reply, mut answer) = tokio::sync::oneshot::channel();
-    let ask = Ask { question, known, reply };
+    let ask = Ask {
+        question,
+        known,
+        reply,
+    };
     rig.market.on_request(MarketRequest::Ask(ask));
     let answer = answer.try_recv().expect("an answer at once");
     answer.map(|answer| (answer.revision, answer.content))
@@ -413,7 +460,11 @@ fn what_is_known_is_not_told_again_and_what_changed_is() {
     for (question, known) in questions().into_iter().zip(known) {
         let (revision, content) = ask(&mut rig, question.clone(), Some(known)).unwrap();
         let has_changed = !matches!(question, Question::Instruments);
-        assert_eq!((revision != known, content.is_some()), (has_changed, has_changed), "{question:?}");
+        assert_eq!(
+            (revision != known, content.is_some()),
+            (has_changed, has_changed),
+            "{question:?}"
+        );
     }
 }
 
@@ -469,7 +520,8 @@ fn answers_are_what_was_asked_for() {
             limit,
         }) {
             Content::Klines(_, candles) => {
-                let of = |candle: &depthcast_market::candle::Candle| (candle.open_us / 1_000_000, candle.trades);
+                let of =
+                    |candle: &depthcast_market::candle::Candle| (candle.open_us / 1_000_000, candle.trades);
                 candles.iter().map(of).collect::<Vec<_>>()
             }
             other => panic!("{other:?}"),
@@ -477,6 +529,9 @@ fn answers_are_what_was_asked_for() {
     };
     assert_eq!(seconds(None, None, 3), [(102, 2), (103, 1), (104, 0)]);
     assert_eq!(seconds(Some(100_000_001), None, 2), [(101, 1), (102, 2)]);
-    assert_eq!(seconds(Some(50_000_000), Some(101_000_000), 9), [(100, 2), (101, 1)]);
+    assert_eq!(
+        seconds(Some(50_000_000), Some(101_000_000), 9),
+        [(100, 2), (101, 1)]
+    );
     assert_eq!(seconds(Some(200_000_000), None, 9), []);
 }

@@ -67,7 +67,13 @@ fn candlesticks() {
     ] {
         let [at, open, close] = times;
         assert_eq!(
-            text(|out| kline(out, &instrument, unit, AT_US, (KlineInterval::M1, &candle(), false))),
+            text(|out| kline(
+                out,
+                &instrument,
+                unit,
+                AT_US,
+                (KlineInterval::M1, &candle(), false)
+            )),
             format!(
                 r#"{{"e":"kline","E":{at},"s":"BNBBTC","k":{{"t":{open},"T":{close},"s":"BNBBTC","i":"1m","f":100,"L":200,"o":"0.0010","c":"0.0020","h":"0.0025","l":"0.0005","v":"1000.50","n":101,"x":false,"q":"1.2346","V":"500.00","Q":"0.0010","B":"0"}}}}"#
             )
@@ -130,13 +136,7 @@ fn averages_and_checksums() {
         r#"{"e":"avgPrice","E":1693907033000,"s":"BNBBTC","i":"5m","w":"25776.8600","T":1693907032213}"#
     );
     assert_eq!(
-        text(|out| book_checksum(
-            out,
-            &instrument,
-            TimeUnit::Microsecond,
-            8,
-            (u64::MAX, u32::MAX)
-        )),
+        text(|out| book_checksum(out, &instrument, TimeUnit::Microsecond, 8, (u64::MAX, u32::MAX))),
         r#"{"e":"bookChecksum","E":8,"s":"BNBBTC","u":18446744073709551615,"n":10,"c":4294967295}"#
     );
 }
@@ -144,14 +144,8 @@ fn averages_and_checksums() {
 #[test]
 fn volumes_may_be_longer_than_a_mantissa() {
     let long = |mantissa, exponent| text(|out| write_long(out, mantissa, exponent));
-    assert_eq!(
-        long(i128::MAX, -8),
-        "1701411834604692317316873037158.84105727"
-    );
-    assert_eq!(
-        long(i128::MIN, 0),
-        "-170141183460469231731687303715884105728"
-    );
+    assert_eq!(long(i128::MAX, -8), "1701411834604692317316873037158.84105727");
+    assert_eq!(long(i128::MIN, 0), "-170141183460469231731687303715884105728");
     assert_eq!(long(5, -18), "0.000000000000000005");
     assert_eq!(long(-50, -1), "-5.0");
     let mut huge = candle();
@@ -165,6 +159,12 @@ fn volumes_may_be_longer_than_a_mantissa() {
             (KlineInterval::M1, &huge, true),
         );
     });
-    assert!(event.contains(r#""v":"1701411834604692317316873037158841057.27""#), "{event}");
-    assert!(event.contains(r#""q":"-170141183460469231731687303715884.1057""#), "{event}");
+    assert!(
+        event.contains(r#""v":"1701411834604692317316873037158841057.27""#),
+        "{event}"
+    );
+    assert!(
+        event.contains(r#""q":"-170141183460469231731687303715884.1057""#),
+        "{event}"
+    );
 }

@@ -130,7 +130,11 @@ fn read_json(value: &Value) -> Option<Event> {
             let from = k["t"].as_i64()?;
             Told::Second {
                 // Microseconds where they are asked for.
-                from_ms: if from > 100_000_000_000_000 { from / 1000 } else { from },
+                from_ms: if from > 100_000_000_000_000 {
+                    from / 1000
+                } else {
+                    from
+                },
                 prices: [whole("o")?, whole("h")?, whole("l")?, whole("c")?],
                 volume: whole("v")?,
                 ids: [k["f"].as_i64()?, k["L"].as_i64()?],

@@ -162,7 +162,11 @@ impl Flow {
                 ensure!(is_next, "the second of {from_ms} behind that of {:?}", self.last);
                 self.last = Some(from_ms.unsigned_abs());
                 let seen = &mut around.seen;
-                *if *trades > 0 { &mut seen.seconds } else { &mut seen.empty_seconds } += 1;
+                *if *trades > 0 {
+                    &mut seen.seconds
+                } else {
+                    &mut seen.empty_seconds
+                } += 1;
                 Ok(())
             }
             (StreamKind::Checksum, &Told::Checksum { last, sum }) => {
@@ -170,7 +174,10 @@ impl Flow {
                 let book = book.ok_or_else(|| format!("a checksum at {last}, which never was"))?;
                 let right = derived::checksum(book);
                 ensure!(right == sum, "checksum {sum} at {last}, where it was {right}");
-                ensure!(self.last.is_none_or(|before| before <= last), "a checksum that goes back");
+                ensure!(
+                    self.last.is_none_or(|before| before <= last),
+                    "a checksum that goes back"
+                );
                 self.last = Some(last);
                 around.seen.checksums += 1;
                 Ok(())
@@ -304,7 +311,11 @@ impl Flow {
             // The second of the last trade is over, and told.
             let last = history.trades.last().map(|trade| trade.trade_time_us / 1000);
             let is_told = last.is_none_or(|last| self.last.is_some_and(|from| from as i64 + 1000 > last));
-            ensure!(is_told, "it ends at {:?} where the last trade was at {last:?}", self.last);
+            ensure!(
+                is_told,
+                "it ends at {:?} where the last trade was at {last:?}",
+                self.last
+            );
             return Ok(());
         }
         let (has, newest) = match self.name.kind {

@@ -188,7 +188,13 @@ impl Symbol {
     }
 
     /// Time has come to `clock_us` of the feed's events: candlesticks close, and days and averages end with it.
-    pub(in super::super) fn move_to(&mut self, clock_us: i64, at_us: i64, empties_max: usize, outbox: &mut Outbox) {
+    pub(in super::super) fn move_to(
+        &mut self,
+        clock_us: i64,
+        at_us: i64,
+        empties_max: usize,
+        outbox: &mut Outbox,
+    ) {
         let statistics = &mut self.statistics;
         let Some(record) = &mut statistics.record else {
             return;
@@ -209,7 +215,9 @@ impl Symbol {
     pub(in super::super) fn tick_statistics(&mut self, round: &Round, outbox: &mut Outbox) {
         self.statistics.clock_us = round.clock_us;
         let is_wanted = !self.channels.is_empty();
-        let is_due = self.record().is_some_and(|record| record.due_us() <= round.clock_us);
+        let is_due = self
+            .record()
+            .is_some_and(|record| record.due_us() <= round.clock_us);
         if is_wanted || is_due {
             // What goes with the time that ends here is told with it.
             self.move_to(round.clock_us, round.at_us - 1, round.empties_max, outbox);
