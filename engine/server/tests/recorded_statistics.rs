@@ -386,7 +386,9 @@ fn expected() -> [Vec<String>; STREAMS.len()] {
             }
             Kind::Snapshot => {
                 let mut early = recorded.updates.iter().filter(|update| update.line < place);
-                let last = early.next_back().map_or(recorded.snapshot_id, |update| update.last_id);
+                let last = early
+                    .next_back()
+                    .map_or(recorded.snapshot_id, |update| update.last_id);
                 market.book_id = Some(last);
             }
         }

@@ -118,23 +118,23 @@ const TABLE: &[(&str, &str)] = &[
     // Names that are none; nothing of such a request is done.
     (
         r#"{"method":"SUBSCRIBE","params":["btcusdt@depth","btcusdt@dept"],"id":10}"#,
-        r#"{"code":2,"msg":"Invalid request: stream `btcusdt@dept`: unknown stream type \"dept\": expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk, trade or aggTrade","id":10}"#,
+        r#"{"code":2,"msg":"Invalid request: stream `btcusdt@dept`: unknown stream type \"dept\": expected depth, depth5, depth10, depth20, bookTicker, bestBidAsk, trade, aggTrade, kline_<interval>, miniTicker, ticker, avgPrice or checksum","id":10}"#,
     ),
     (
         r#"{"method":"UNSUBSCRIBE","params":["btcusdt@aggTrade","btcusdt"],"id":11}"#,
         r#"{"code":2,"msg":"Invalid request: stream `btcusdt`: no '@' in \"btcusdt\": expected <symbol>@<stream>, as btcusdt@depth","id":11}"#,
     ),
     (
-        r#"{"method":"SUBSCRIBE","params":["btcusdt@kline_1m"],"id":12}"#,
-        r#"{"code":2,"msg":"Invalid request: stream `btcusdt@kline_1m`: this engine does not serve kline_1m streams","id":12}"#,
+        r#"{"method":"SUBSCRIBE","params":["btcusdt@kline_2m"],"id":12}"#,
+        r#"{"code":2,"msg":"Invalid request: stream `btcusdt@kline_2m`: unknown kline interval \"2m\": expected 1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w or 1M","id":12}"#,
     ),
     (
-        r#"{"method":"SUBSCRIBE","params":["!miniTicker@arr"],"id":13}"#,
-        r#"{"code":2,"msg":"Invalid request: stream `!miniTicker@arr`: this engine does not serve !miniTicker@arr streams","id":13}"#,
+        r#"{"method":"SUBSCRIBE","params":["!ticker@arr"],"id":13}"#,
+        r#"{"code":2,"msg":"Invalid request: stream `!ticker@arr`: this engine does not serve !ticker@arr streams","id":13}"#,
     ),
     (
         r#"{"method":"SUBSCRIBE","params":["!heartbeats"],"id":14}"#,
-        r#"{"code":2,"msg":"Invalid request: stream `!heartbeats`: unknown stream of the whole market \"!heartbeats\": expected !heartbeat","id":14}"#,
+        r#"{"code":2,"msg":"Invalid request: stream `!heartbeats`: unknown stream of the whole market \"!heartbeats\": expected !miniTicker@arr or !heartbeat","id":14}"#,
     ),
     (
         r#"{"method":"LIST_SUBSCRIPTIONS","id":15}"#,

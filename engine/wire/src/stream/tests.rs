@@ -1,6 +1,7 @@
 //! Stream names: what parses, what is refused and how it is said.
 
 use super::*;
+use depthcast_market::interval::{KlineClock, KlineInterval};
 use proptest::prelude::*;
 
 fn name(text: &str) -> StreamName {

@@ -3,6 +3,8 @@
 
 mod answers;
 #[cfg(test)]
+mod answers_tests;
+#[cfg(test)]
 mod behind_tests;
 #[cfg(test)]
 mod by_hand;

@@ -1,12 +1,13 @@
-//! When statistics are told, on virtual time: candlesticks, days, averages, checksums, and what REST is answered of them.
+//! When statistics are told, on virtual time: candlesticks, days, averages, checksums.
 
 use depthcast_market::event::{BestBidAsk, Level, MarketEvent, Trade};
-use depthcast_market::interval::KlineInterval;
 use depthcast_wire::time_unit::TimeUnit;
 
-use super::tests::Rig;
+use super::answers_tests::{ask, one};
+use super::tests::{Rig, payload};
 use super::*;
-use crate::reactor::questions::{Ask, Content, NoAnswer, Question, Revision, Span, Symbols};
+use crate::reactor::messages::{Begin, Since};
+use crate::reactor::questions::Content;
 use crate::session::encoding::Encoding;
 
 const RAW: Encoding = Encoding::Json {
@@ -22,7 +23,7 @@ const ETH: usize = 1;
 const LEAP_MS: i64 = 1_709_164_740_000;
 
 /// A trade that is made and told at the same time.
-fn trade(rig: &mut Rig, symbol: usize, at_ms: i64, id: i64, price: i64) {
+pub(super) fn trade(rig: &mut Rig, symbol: usize, at_ms: i64, id: i64, price: i64) {
     late_trade(rig, symbol, (at_ms, at_ms), id, price);
 }
 
@@ -366,172 +367,100 @@ fn a_checksum_is_of_the_book_behind_the_events_of_its_tick() {
     assert!(rig.texts().is_empty(), "the book is stale");
 }
 
-fn name(text: &str) -> SymbolName {
-    SymbolName::new(text).unwrap()
-}
-
-fn one(symbol: &str) -> Question {
-    Question::Tickers {
-        symbols: Symbols::One(name(symbol)),
-    }
-}
-
-/// What is answered: the revision, and the content unless that is known.
-fn ask(
-    rig: &mut Rig,
-    question: Question,
-    known: Option<Revision>,
-) -> Result<(Revision, Option<Content>), NoAnswer> {
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    let ask = Ask {
-        question,
-        known,
-        reply,
-    };
-    rig.market.on_request(MarketRequest::Ask(ask));
-    let answer = answer.try_recv().expect("an answer at once");
-    answer.map(|answer| (answer.revision, answer.content))
-}
-
-fn questions() -> Vec<Question> {
-    let symbol = name("BTCUSDT");
-    vec![
-        Question::Depth { symbol, limit: 5 },
-        Question::Instruments,
-        Question::Trades {
-            symbol,
-            from_id: None,
-            limit: 2,
-        },
-        Question::AggTrades {
-            symbol,
-            from_id: None,
-            span: Span::default(),
-            limit: 2,
-        },
-        Question::Klines {
-            symbol,
-            interval: KlineInterval::S1,
-            ahead_us: 0,
-            span: Span::default(),
-            limit: 3,
-        },
-        Question::AveragePrice { symbol },
-        one("BTCUSDT"),
-        Question::Tickers {
-            symbols: Symbols::Several(vec![name("ETHUSDT"), symbol]),
-        },
-        Question::Tickers {
-            symbols: Symbols::All,
-        },
-    ]
+/// A turn of the market thread begins, in which the worker is behind or not.
+fn turn(rig: &mut Rig, is_behind: bool) {
+    rig.market.outbox.try_hand_on();
+    rig.inbox.set_busy(is_behind);
+    rig.market.begin_turn();
 }
 
 #[test]
-fn what_is_known_is_not_told_again_and_what_changed_is() {
-    let mut rig = Rig::new();
-    for question in questions() {
-        assert_eq!(ask(&mut rig, question, None).unwrap_err(), NoAnswer::NotNow);
-    }
-    rig.begin();
-    let nobody = Question::AveragePrice {
-        symbol: name("NOSUCH"),
-    };
-    assert_eq!(ask(&mut rig, nobody, None).unwrap_err(), NoAnswer::UnknownSymbol);
-    rig.snapshot(1000, 10, &[(100, 1)], &[(110, 1)]);
-    rig.depth(1100, 11..=11, &[(101, 1)], &[]);
-    for n in 1..=4 {
-        trade(&mut rig, BTC, 1100 + n, n, 100 + n);
-    }
-    rig.time(1200);
-    let known: Vec<Revision> = questions()
-        .into_iter()
-        .map(|question| {
-            let (revision, content) = ask(&mut rig, question.clone(), None).unwrap();
-            assert!(content.is_some(), "{question:?}");
-            let again = ask(&mut rig, question.clone(), Some(revision)).unwrap();
-            assert!(again.0 == revision && again.1.is_none(), "{question:?}");
-            revision
-        })
-        .collect();
-    rig.depth(1300, 12..=12, &[(101, 2)], &[]);
-    trade(&mut rig, BTC, 1400, 5, 105);
-    rig.time(1500);
-    for (question, known) in questions().into_iter().zip(known) {
-        let (revision, content) = ask(&mut rig, question.clone(), Some(known)).unwrap();
-        let has_changed = !matches!(question, Question::Instruments);
-        assert_eq!(
-            (revision != known, content.is_some()),
-            (has_changed, has_changed),
-            "{question:?}"
-        );
-    }
-}
-
-#[test]
-fn answers_are_what_was_asked_for() {
+fn a_worker_that_is_behind_is_told_every_candlestick_and_of_the_rest_the_newest() {
     let mut rig = Rig::begun();
-    rig.snapshot(100_000, 10, &[(100, 1), (99, 1)], &[(110, 1)]);
-    for n in 0..6 {
-        trade(&mut rig, BTC, 100_000 + 700 * n, n, 100 + n);
-    }
-    rig.time(104_300);
-    let mut content = |question| ask(&mut rig, question, None).unwrap().1.unwrap();
-    let symbol = name("BTCUSDT");
-    let Content::Depth(_, top) = content(Question::Depth { symbol, limit: 1 }) else {
-        panic!("a book")
-    };
-    assert_eq!((top.last_id, top.bids.len()), (10, 1));
-    let mut trades = |from_id, limit| match content(Question::Trades {
-        symbol,
-        from_id,
-        limit,
-    }) {
-        Content::Trades(_, trades) => trades.iter().map(|trade| trade.id).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(trades(None, 2), [4, 5]);
-    assert_eq!(trades(Some(1), 2), [1, 2]);
-    assert!(trades(Some(6), 2).is_empty());
-    let mut aggregates = |from_id, from_us, to_us| {
-        let span = Span { from_us, to_us };
-        match content(Question::AggTrades {
-            symbol,
-            from_id,
-            span,
-            limit: 2,
-        }) {
-            Content::AggTrades(_, trades) => trades.iter().map(|trade| trade.id).collect::<Vec<_>>(),
-            other => panic!("{other:?}"),
-        }
-    };
-    // Each is one of its own; they count from 1.
-    assert_eq!(aggregates(None, None, None), [5, 6]);
-    assert_eq!(aggregates(Some(2), None, None), [2, 3]);
-    assert_eq!(aggregates(None, Some(100_700_000), None), [2, 3]);
-    assert_eq!(aggregates(None, None, Some(101_400_000)), [2, 3]);
-    let mut seconds = |from_us, to_us, limit| {
-        let span = Span { from_us, to_us };
-        match content(Question::Klines {
-            symbol,
-            interval: KlineInterval::S1,
-            ahead_us: 0,
-            span,
-            limit,
-        }) {
-            Content::Klines(_, candles) => {
-                let of =
-                    |candle: &depthcast_market::candle::Candle| (candle.open_us / 1_000_000, candle.trades);
-                candles.iter().map(of).collect::<Vec<_>>()
-            }
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(seconds(None, None, 3), [(102, 2), (103, 1), (104, 0)]);
-    assert_eq!(seconds(Some(100_000_001), None, 2), [(101, 1), (102, 2)]);
-    assert_eq!(
-        seconds(Some(50_000_000), Some(101_000_000), 9),
-        [(100, 2), (101, 1)]
+    rig.snapshot(100_000, 10, &[(100, 1)], &[(110, 1)]);
+    let [seconds, mini, all, sums] = [
+        "btcusdt@kline_1s",
+        "btcusdt@miniTicker",
+        "!miniTicker@arr",
+        "btcusdt@checksum",
+    ]
+    .map(|name| rig.want(name, RAW).topic);
+    let topics = |rig: &mut Rig| -> Vec<u32> { rig.frames().into_iter().map(|(topic, _)| topic).collect() };
+    turn(&mut rig, true);
+    trade(&mut rig, BTC, 100_600, 1, 105);
+    trade(&mut rig, ETH, 101_600, 1, 55);
+    trade(&mut rig, BTC, 102_600, 2, 107);
+    pass(&mut rig, 102_650, 103_500);
+    assert_eq!(topics(&mut rig), [seconds; 3], "100, 101 and 102");
+    turn(&mut rig, false);
+    rig.time(103_600);
+    let told = rig.texts();
+    assert_eq!(told.len(), 1, "what changes at no tick of its own comes at once");
+    assert!(
+        told[0].0 == mini && told[0].1.contains(r#""E":103510,"s":"BTCUSDT","c":"10.7""#),
+        "{told:?}"
     );
-    assert_eq!(seconds(Some(200_000_000), None, 9), []);
+    rig.time(104_000);
+    let told = rig.texts();
+    let of = |topic: u32| {
+        told.iter()
+            .filter(move |(of, _)| *of == topic)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((told.len(), of(all).len(), of(sums).len()), (2, 1, 1));
+    let list = &of(all)[0].1;
+    assert!(
+        list.contains("BTCUSDT") && list.contains("ETHUSDT"),
+        "since it was behind: {list}"
+    );
+    rig.time(105_000);
+    assert_eq!(topics(&mut rig), [seconds, sums], "nothing is told twice");
+}
+
+#[test]
+fn the_newest_is_what_a_conflated_subscriber_begins_with() {
+    let mut rig = Rig::begun();
+    rig.snapshot(100_000, 10, &[(100, 1)], &[(110, 1)]);
+    trade(&mut rig, BTC, 100_600, 1, 105);
+    rig.time(100_700);
+    let names = [
+        "btcusdt@checksum",
+        "btcusdt@ticker",
+        "btcusdt@avgPrice",
+        "!miniTicker@arr",
+    ];
+    let begin = |name: &str| Begin {
+        name: StreamName::parse(name).unwrap(),
+        since: Since::Newest,
+    };
+    for encoding in [RAW, SBE] {
+        for name in names {
+            rig.want(name, encoding);
+        }
+        rig.market.on_request(MarketRequest::Join {
+            worker: 0,
+            connection: 5,
+            number: 1,
+            begins: names.iter().map(|name| begin(name)).collect(),
+            encoding,
+        });
+        let messages = rig.messages();
+        let Some(WorkerMessage::Joined {
+            bodies: Ok(bodies), ..
+        }) = messages.last()
+        else {
+            panic!("{messages:?}")
+        };
+        let events: Vec<String> = bodies
+            .iter()
+            .map(|body| String::from_utf8(payload(&body.bytes)).unwrap())
+            .collect();
+        assert_eq!(events.len(), 3, "of the whole market comes what comes next");
+        assert!(bodies.iter().all(|body| body.bytes[0] == 0x81), "text frames");
+        let unit = if encoding == SBE { "000" } else { "" };
+        for (event, kind) in events.iter().zip(["bookChecksum", "24hrTicker", "avgPrice"]) {
+            let head = format!(r#"{{"e":"{kind}","E":100700{unit},"s":"BTCUSDT","#);
+            assert!(event.starts_with(&head), "{event}");
+        }
+    }
 }
