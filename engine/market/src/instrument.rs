@@ -1,6 +1,7 @@
 //! A symbol with its precision and filters: what turns the integers of a book into prices.
 
 use crate::decimal::{Decimal, write_mantissa};
+use crate::wide;
 
 /// The longest symbol name, as the exchange bounds it (`^[A-Z0-9-_.]{1,20}$`).
 pub const SYMBOL_LEN_MAX: usize = 20;
@@ -118,10 +119,20 @@ impl Instrument {
         }
     }
 
-    /// An amount of the quote asset with as many decimal places as prices have, of a price mantissa times a quantity mantissa, or
-    /// a sum of such: what is finer is left out.
+    /// An amount of the quote asset with as many decimal places as prices have, of a price mantissa times a quantity mantissa or
+    /// a sum of such, rounded.
     pub fn quote_amount(&self, product: i128) -> i128 {
-        product / 10_i128.pow(u32::from(self.exponents.qty.unsigned_abs()))
+        wide::divide(product, 10_i128.pow(u32::from(self.exponents.qty.unsigned_abs())))
+    }
+
+    /// Appends an amount as [`Instrument::quote_amount`] gives it of `product`.
+    pub fn write_quote_amount(&self, out: &mut Vec<u8>, product: i128) {
+        wide::write(out, self.quote_amount(product), self.exponents.price);
+    }
+
+    /// Appends a sum of quantity mantissas in the instrument's full precision.
+    pub fn write_volume(&self, out: &mut Vec<u8>, sum: i128) {
+        wide::write(out, sum, self.exponents.qty);
     }
 
     /// Appends a price in the instrument's full precision, as `61737.63000000`.

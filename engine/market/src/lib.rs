@@ -1,6 +1,6 @@
 //! Floor 0 of depthcast: what a market *is*, without sockets, clocks or JSON.
 //!
-//! - [`decimal`]: exact fixed-point numbers, the only numbers a book knows;
+//! - [`decimal`]: exact fixed-point numbers, the only numbers a book knows; [`wide`]: sums and products of them;
 //! - [`instrument`]: a symbol with its precision, tick and lot size;
 //! - [`event`]: what a feed says (depth updates, best bid/ask, trades, snapshots);
 //! - [`aggregate`]: trades to the aggregate trades of taker orders;
@@ -24,4 +24,5 @@ pub mod record;
 pub mod series;
 pub mod statistics;
 pub mod sync;
+pub mod wide;
 pub mod window;

@@ -1,6 +1,7 @@
 //! What is said of an instrument's trades over a time that moves along.
 
 use crate::candle::Candle;
+use crate::wide::{divide, narrow};
 use crate::window::Part;
 
 /// The trades of the last 24 hours. Prices and volumes as [`crate::candle::Candle`] has them.
@@ -32,28 +33,6 @@ pub struct DayStatistics {
     pub last_trade_id: i64,
     /// How many trades (n).
     pub trades: u64,
-}
-
-impl DayStatistics {
-    /// The average price of its trades weighted by quantity, rounded half up; zero without one (w).
-    pub fn weighted_average(&self) -> i64 {
-        if self.volume <= 0 {
-            return 0;
-        }
-        let average = (2 * self.quote_volume / self.volume + 1) / 2;
-        i64::try_from(average).unwrap_or(i64::MAX)
-    }
-
-    /// How much the last price is above the first, in thousandths of a percent, rounded half away from zero; zero without a
-    /// trade (P).
-    pub fn change_permille_of_percent(&self) -> i64 {
-        if self.open == 0 {
-            return 0;
-        }
-        let change = 2 * 100_000 * (i128::from(self.last) - i128::from(self.open)) / i128::from(self.open);
-        let rounded = (change + change.signum()) / 2;
-        i64::try_from(rounded).unwrap_or(i64::MAX)
-    }
 }
 
 /// The average price of the trades of the last five minutes, weighted by quantity; without one, the last price.
@@ -96,25 +75,13 @@ impl DayStatistics {
 
     /// The same in thousandths of a percent of its first price, rounded half away from zero (P).
     pub fn change_per_100_000(&self) -> i64 {
-        rounded(i128::from(self.change()) * 100_000, i128::from(self.open))
+        narrow(divide(i128::from(self.change()) * 100_000, i128::from(self.open)))
     }
 
     /// The average price weighted by quantity, rounded half up (w).
     pub fn weighted_price(&self) -> i64 {
-        rounded(self.quote_volume, self.volume)
+        narrow(divide(self.quote_volume, self.volume))
     }
-}
-
-/// A quotient rounded half away from zero; zero where there is none, and the nearest there is where it does not fit.
-fn rounded(dividend: i128, divisor: i128) -> i64 {
-    let (Some(quotient), Some(rest)) = (dividend.checked_div(divisor), dividend.checked_rem(divisor)) else {
-        return 0;
-    };
-    let (rest, whole) = (rest.unsigned_abs(), divisor.unsigned_abs());
-    let is_up = rest >= whole - rest;
-    let sign = if (dividend < 0) == (divisor < 0) { 1 } else { -1 };
-    let quotient = quotient.saturating_add(if is_up { sign } else { 0 });
-    i64::try_from(quotient).unwrap_or(if quotient < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// A part of the 24 hours: trades, at least one.
@@ -199,7 +166,7 @@ impl AveragePart {
 
     /// The price that they come to, rounded half up; None without a volume.
     pub(crate) fn price(&self) -> Option<i64> {
-        (self.volume != 0).then(|| rounded(self.quote_volume, self.volume))
+        (self.volume != 0).then(|| narrow(divide(self.quote_volume, self.volume)))
     }
 }
 

@@ -36,7 +36,6 @@ pub mod rest;
 mod rest_tests;
 pub mod statistics;
 pub mod symbol;
-mod wide;
 
 pub use decode::{Decoded, Decoder};
 pub use error::JsonError;

@@ -15,22 +15,19 @@
 //! rounded to the nearest, halves away from zero. REST depth is [`super::encode::partial_depth`].
 
 use depthcast_market::candle::Candle;
+use depthcast_market::decimal::write_mantissa;
 use depthcast_market::event::{AggTrade, BestBidAsk, Level, Trade};
 use depthcast_market::instrument::Instrument;
 use depthcast_market::statistics::{AveragePrice, DayStatistics};
 
 use super::encode::{boolean, integer, string_body};
-use super::wide::{divided, with_places, write_wide};
 use crate::time_unit::TimeUnit;
 
 /// The minutes that an average price is of.
 const AVERAGE_MINUTES: u32 = 5;
 
-/// Decimal places of a change in percent.
-const PERCENT_PLACES: u32 = 3;
-
-/// One percent of one, with [`PERCENT_PLACES`] in the result.
-const PERCENT_SCALE: i128 = 100_000;
+/// A change in percent has three decimal places.
+const PERCENT_EXPONENT: i8 = -3;
 
 /// Room for one element of a list: the longest, a full ticker, takes some 600 bytes.
 const ELEMENT_BYTES: usize = 640;
@@ -206,24 +203,12 @@ pub fn tickers<'a>(
 
 /// The change of the price over the day, in itself and in percent, and the average price. All are zero without a trade.
 fn change(out: &mut Vec<u8>, instrument: &Instrument, day: &DayStatistics) {
-    let (change, percent) = if day.trades == 0 || day.open <= 0 {
-        (0, 0)
-    } else {
-        let change = i128::from(day.last) - i128::from(day.open);
-        (change, divided(change * PERCENT_SCALE, i128::from(day.open)))
-    };
-    let average = if day.volume > 0 {
-        divided(day.quote_volume, day.volume)
-    } else {
-        0
-    };
-    let places = price_places(instrument);
-    key(out, "priceChange");
-    quoted(out, |out| write_wide(out, change, places));
+    price(out, "priceChange", instrument, day.change());
     key(out, "priceChangePercent");
-    quoted(out, |out| write_wide(out, percent, PERCENT_PLACES));
-    key(out, "weightedAvgPrice");
-    quoted(out, |out| write_wide(out, average, places));
+    quoted(out, |out| {
+        write_mantissa(out, day.change_per_100_000(), PERCENT_EXPONENT);
+    });
+    price(out, "weightedAvgPrice", instrument, day.weighted_price());
 }
 
 fn best_bid_ask(out: &mut Vec<u8>, instrument: &Instrument, best: Option<&BestBidAsk>) {
@@ -288,20 +273,10 @@ fn qty(out: &mut Vec<u8>, name: &str, instrument: &Instrument, mantissa: i64) {
 
 /// A sum of quantity mantissas.
 fn base_amount(out: &mut Vec<u8>, instrument: &Instrument, sum: i128) {
-    let places = instrument.exponents().qty.unsigned_abs();
-    quoted(out, |out| write_wide(out, sum, places.into()));
+    quoted(out, |out| instrument.write_volume(out, sum));
 }
 
-/// A sum of price mantissas times quantity mantissas.
-fn quote_amount(out: &mut Vec<u8>, instrument: &Instrument, sum: i128) {
-    let (places, more) = (
-        price_places(instrument),
-        u32::from(instrument.exponents().qty.unsigned_abs()),
-    );
-    let rounded = with_places(sum, places + more, places);
-    quoted(out, |out| write_wide(out, rounded, places));
-}
-
-fn price_places(instrument: &Instrument) -> u32 {
-    instrument.exponents().price.unsigned_abs().into()
+/// A price mantissa times a quantity mantissa, or a sum of such.
+fn quote_amount(out: &mut Vec<u8>, instrument: &Instrument, product: i128) {
+    quoted(out, |out| instrument.write_quote_amount(out, product));
 }

@@ -185,58 +185,16 @@ impl Fields<'_> {
         self.decimal(thousandths, -3)
     }
 
-    fn volume(&mut self, mantissa: i128) -> &mut Self {
-        self.long_decimal(mantissa, self.instrument.exponents().qty)
+    fn volume(&mut self, sum: i128) -> &mut Self {
+        self.out.push(b'"');
+        self.instrument.write_volume(self.out, sum);
+        self.text("\"")
     }
 
-    fn quote_volume(&mut self, mantissa: i128) -> &mut Self {
-        self.long_decimal(
-            quote_in_price_places(mantissa, self.instrument),
-            self.instrument.exponents().price,
-        )
-    }
-
-    fn long_decimal(&mut self, mantissa: i128, exponent: i8) -> &mut Self {
-        match i64::try_from(mantissa) {
-            Ok(mantissa) => self.decimal(mantissa, exponent),
-            Err(_) => {
-                self.out.push(b'"');
-                write_long(self.out, mantissa, exponent);
-                self.out.push(b'"');
-                self
-            }
-        }
-    }
-}
-
-/// A volume in the quote asset, which is a mantissa under the exponents of price and quantity together, as one under the
-/// exponent of prices, rounded half away from zero.
-pub fn quote_in_price_places(mantissa: i128, instrument: &Instrument) -> i128 {
-    let places = u32::from(instrument.exponents().qty.unsigned_abs());
-    // At most 18, as instruments have it.
-    let factor = 10i128.pow(places.min(38));
-    let (quotient, rest) = (mantissa / factor, mantissa % factor);
-    quotient + rest.signum() * i128::from(rest.unsigned_abs() * 2 >= factor.unsigned_abs())
-}
-
-/// Appends a mantissa that may be longer than 64 bits with `-exponent` decimal places.
-pub fn write_long(out: &mut Vec<u8>, mantissa: i128, exponent: i8) {
-    let places = usize::from(exponent.min(0).unsigned_abs());
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(mantissa.unsigned_abs());
-    if mantissa < 0 {
-        out.push(b'-');
-    }
-    let whole = digits.len().saturating_sub(places);
-    out.extend_from_slice(if whole == 0 {
-        b"0"
-    } else {
-        &digits.as_bytes()[..whole]
-    });
-    if places > 0 {
-        out.push(b'.');
-        out.extend(std::iter::repeat_n(b'0', places.saturating_sub(digits.len())));
-        out.extend_from_slice(&digits.as_bytes()[whole..]);
+    fn quote_volume(&mut self, product: i128) -> &mut Self {
+        self.out.push(b'"');
+        self.instrument.write_quote_amount(self.out, product);
+        self.text("\"")
     }
 }
 

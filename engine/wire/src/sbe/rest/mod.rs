@@ -17,6 +17,7 @@ pub use tickers::{
 };
 
 use depthcast_market::instrument::Instrument;
+use depthcast_market::wide;
 
 use super::EncodeError;
 
@@ -127,5 +128,6 @@ fn id(id: u64) -> Result<i64, EncodeError> {
 
 /// The nearest that 64 bits hold: amounts of more are no market's.
 fn narrow(mantissa: i128) -> i64 {
-    i64::try_from(mantissa).unwrap_or(if mantissa < 0 { i64::MIN + 1 } else { i64::MAX })
+    // The lowest stands for none.
+    wide::narrow(mantissa).max(NONE + 1)
 }

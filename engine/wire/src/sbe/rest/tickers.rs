@@ -97,14 +97,14 @@ fn put_day_full(message: &mut Writer<'_>, day: Day<'_>) {
         f32::NAN
     } else {
         // A percentage is no price: the message has it as a float.
-        statistics.change_permille_of_percent() as f32 / 1000.0
+        statistics.change_per_100_000() as f32 / 1000.0
     };
     message
         .exponents(day.instrument)
-        .i64(optional(day, statistics.last - statistics.open));
+        .i64(optional(day, statistics.change()));
     message.0.extend_from_slice(&percent.to_le_bytes());
     message
-        .i64(optional(day, statistics.weighted_average()))
+        .i64(optional(day, statistics.weighted_price()))
         .i64(statistics.before.unwrap_or(NONE))
         .i64(if statistics.last == 0 {
             NONE
