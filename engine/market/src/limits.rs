@@ -1,6 +1,8 @@
 //! How much is kept of the trades of each symbol: less where there are many, so that all of them together have a bound. Nothing
 //! is allocated before there is something to keep.
 
+use std::collections::VecDeque;
+
 use crate::candle::Candle;
 use crate::event::{AggTrade, Trade};
 use crate::interval::KlineInterval;
@@ -78,4 +80,19 @@ impl Default for RecordLimits {
     fn default() -> RecordLimits {
         RecordLimits::of_symbols(1)
     }
+}
+
+/// Appends to what is bounded by `max`, whose oldest goes where it is full: gives that. Memory grows as it is needed, and never past
+/// the bound.
+pub(crate) fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) -> Option<T> {
+    let oldest = if queue.len() >= max {
+        queue.pop_front()
+    } else {
+        None
+    };
+    if queue.len() == queue.capacity() {
+        queue.reserve_exact(queue.len().max(4).min(max.saturating_sub(queue.len())).max(1));
+    }
+    queue.push_back(item);
+    oldest
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::candle::Candle;
 use crate::event::{AggTrade, Trade};
 use crate::interval::{KlineInterval, SECOND_US, moment};
-use crate::limits::{AVERAGE_US, DAY_US, RecordLimits};
+use crate::limits::{AVERAGE_US, DAY_US, RecordLimits, push_bounded};
 use crate::series::{Candles, SeriesId, Wanted};
 use crate::statistics::{AveragePart, AveragePrice, DayPart, DayStatistics};
 use crate::window::{Part, Window};
@@ -196,10 +196,7 @@ impl<T> Recent<T> {
     }
 
     fn push(&mut self, item: T) {
-        if self.kept.len() >= self.kept_max {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(item);
+        push_bounded(&mut self.kept, item, self.kept_max);
     }
 
     /// All of them, oldest first.

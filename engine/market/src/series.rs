@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crate::candle::Candle;
 use crate::event::Trade;
 use crate::interval::{KlineClock, KlineInterval, SECOND_US, moment};
+use crate::limits::push_bounded;
 
 /// How many series there are: all intervals by UTC, and those that are not the same by the other clock.
 const SERIES_LEN: usize = KlineInterval::ALL.len() + AHEAD.len();
@@ -265,11 +266,7 @@ impl Series {
         let over = self.open;
         self.closes += 1;
         if !over.is_empty() && id.clock() == KlineClock::Utc {
-            if self.kept.len() >= kept_max {
-                self.kept.pop_front();
-                self.has_lost = true;
-            }
-            self.kept.push_back(over);
+            self.has_lost |= push_bounded(&mut self.kept, over, kept_max).is_some();
         }
         let open = empty(id, until_us, over.close);
         if let Some(empties_max) = empties_max {

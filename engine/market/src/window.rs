@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::limits::push_bounded;
+
 /// A part of what a [`Window`] is over.
 pub trait Part: Copy {
     /// This and a later one as one.
@@ -25,6 +27,8 @@ pub struct Window<P> {
     rest: Option<P>,
     /// The part that may have more, and its end.
     open: Option<(i64, P)>,
+    /// Parts that went, since that was last asked.
+    gone: usize,
 }
 
 impl<P: Part> Window<P> {
@@ -37,6 +41,7 @@ impl<P: Part> Window<P> {
             joined: 0,
             rest: None,
             open: None,
+            gone: 0,
         }
     }
 
@@ -51,7 +56,11 @@ impl<P: Part> Window<P> {
             Some((end_us, open)) if at_us < *end_us => *open = open.joined(&more),
             _ => {
                 if let Some((end_us, part)) = self.open.take() {
-                    self.parts.push_back((end_us, part));
+                    self.expire(at_us);
+                    // So none has to go for it: a window has one part more than fit into it at most, and here the next one begins.
+                    let parts_max =
+                        usize::try_from(self.span_us / self.part_us).map_or(usize::MAX, |parts| parts + 2);
+                    push_bounded(&mut self.parts, (end_us, part), parts_max);
                     self.rest = Some(self.rest.map_or(part, |rest| rest.joined(&part)));
                 }
                 let end_us = (at_us.div_euclid(self.part_us) + 1).saturating_mul(self.part_us);
@@ -60,23 +69,28 @@ impl<P: Part> Window<P> {
         }
     }
 
-    /// Lets go what is before the window that ends at `now_us`. Gives how many parts went.
+    /// Lets go what is before the window that ends at `now_us`. Gives how many parts went since it was last asked.
     pub fn move_to(&mut self, now_us: i64) -> usize {
+        self.expire(now_us);
         let begin_us = self.begin_us(now_us);
-        let mut gone = 0;
+        if self.open.is_some_and(|(end_us, _)| end_us <= begin_us) {
+            self.open = None;
+            self.gone += 1;
+        }
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Lets go the parts that are over and before the window that ends at `now_us`.
+    fn expire(&mut self, now_us: i64) {
+        let begin_us = self.begin_us(now_us);
         while self.parts.front().is_some_and(|(end_us, _)| *end_us <= begin_us) {
             if self.joined == 0 {
                 self.join_all();
             }
             self.parts.pop_front();
             self.joined -= 1;
-            gone += 1;
+            self.gone += 1;
         }
-        if self.open.is_some_and(|(end_us, _)| end_us <= begin_us) {
-            self.open = None;
-            gone += 1;
-        }
-        gone
     }
 
     /// When the oldest part goes, microseconds; None where there is none.

@@ -6,6 +6,7 @@ use depthcast_market::interval::{KlineClock, KlineInterval, SECOND_US};
 use depthcast_market::limits::{KEPT_MAX, RecordLimits};
 use depthcast_market::record::{LATE_US, TradeRecord};
 use depthcast_market::series::{SeriesId, SeriesSet, Wanted};
+use depthcast_market::window::{Part, Window};
 use proptest::prelude::*;
 
 const DAY_US: i64 = 86_400 * SECOND_US;
@@ -396,6 +397,29 @@ fn a_year_without_a_trade_costs_next_to_nothing_and_rings_are_bounded() {
         .candles()
         .list(KlineInterval::Month1, QUARTER_US, Some(0), None, 1000);
     assert!(months[0].is_empty(), "its beginning is not kept");
+}
+
+#[test]
+fn windows_are_bounded_also_where_nobody_moves_them() {
+    #[derive(Clone, Copy)]
+    struct Sum(i64);
+    impl Part for Sum {
+        fn joined(&self, later: &Sum) -> Sum {
+            Sum(self.0 + later.0)
+        }
+    }
+    let mut window = Window::new(10 * SECOND_US, SECOND_US);
+    for n in 0..1000 {
+        window.add(n * SECOND_US + 500_000, Sum(n));
+        assert!(window.len() <= 12);
+    }
+    assert_eq!(window.move_to(999_900_000), 990);
+    assert_eq!(window.begin_us(999_900_000), 990 * SECOND_US);
+    assert_eq!(window.whole().map(|sum| sum.0), Some((990..1000).sum()));
+    // It goes as soon as its begin is too long ago.
+    assert_eq!(window.due_us(), Some(1_000 * SECOND_US + 1));
+    assert_eq!(window.move_to(1_000 * SECOND_US), 0);
+    assert_eq!(window.move_to(1_000 * SECOND_US + 1), 1);
 }
 
 #[test]
