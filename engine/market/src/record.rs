@@ -145,6 +145,11 @@ impl TradeRecord {
         }
     }
 
+    /// When the last trade was made, microseconds.
+    pub fn last_trade_us(&self) -> i64 {
+        self.last.trade_time_us
+    }
+
     /// The average price of five minutes, as of the time that was told last.
     pub fn average(&self) -> AveragePrice {
         let open = Some(self.candles.second()).filter(|second| !second.is_empty());

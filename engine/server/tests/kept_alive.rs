@@ -40,6 +40,24 @@ fn read_pong(connection: &mut Raw) {
     assert_eq!(connection.bytes(2).as_deref(), Some(&b"{}"[..]));
 }
 
+/// A text frame whose mask is characters that are encoded in a request's target, and a zero: so what is sent has them and the
+/// payload as well.
+fn of_quotes(payload: &[u8]) -> Vec<u8> {
+    const KEY: [u8; 4] = *b"\"<>\0";
+    let mut out = vec![
+        0x80 | TEXT,
+        0x80 | u8::try_from(payload.len()).expect("a short message"),
+    ];
+    out.extend(KEY);
+    out.extend(
+        payload
+            .iter()
+            .zip(KEY.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+    out
+}
+
 #[test]
 fn an_upgrade_behind_rest_makes_a_subscriber() {
     let engine = engine(|_| {});
@@ -47,7 +65,7 @@ fn an_upgrade_behind_rest_makes_a_subscriber() {
     for connection in &mut all {
         // With its first request in the same piece.
         let upgrade = upgrade_request("/ws/btcusdt@depth@100ms/0", "");
-        connection.send(&[upgrade.as_bytes(), &frame(TEXT, LIST)].concat());
+        connection.send(&[upgrade.as_bytes(), &of_quotes(LIST)].concat());
     }
     for connection in &mut all {
         let head = connection.http_head();

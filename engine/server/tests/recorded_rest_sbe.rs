@@ -38,5 +38,5 @@ fn every_answer_in_sbe_says_what_the_one_in_json_says() {
     let base = format!("http://{}", engine.address());
     let said = run_client("sbe_rest.py", &[&base, &schema.display().to_string(), "BTCUSDT"]);
     let answers: Vec<&str> = said.lines().collect();
-    assert_eq!((answers.len(), answers.last()), (23, Some(&"ok")), "{said}");
+    assert_eq!((answers.len(), answers.last()), (26, Some(&"ok")), "{said}");
 }

@@ -35,9 +35,8 @@ pub const ORDER_TYPES: [&str; 7] = [
     "TAKE_PROFIT_LIMIT",
 ];
 
-/// The limits of requests of one address; the first is what this engine holds REST to.
-pub const RATE_LIMITS: [RateLimit; 4] = [
-    rate_limit(RateLimitKind::RequestWeight, Interval::Minute, 1, 6_000),
+/// The limits of requests that concern orders, or that no client here comes to.
+const OTHER_RATE_LIMITS: [RateLimit; 3] = [
     rate_limit(RateLimitKind::Orders, Interval::Second, 10, 50),
     rate_limit(RateLimitKind::Orders, Interval::Day, 1, 160_000),
     rate_limit(RateLimitKind::RawRequests, Interval::Minute, 5, 61_000),
@@ -217,6 +216,25 @@ pub struct RateLimit {
     pub count: u8,
     /// At most so many.
     pub limit: i64,
+}
+
+/// What is told of the engine beside its symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The weight of requests that one address may make in a minute; 0 for any.
+    pub weight_per_minute: u32,
+    /// Whether it is told of each symbol who may trade it.
+    pub with_permissions: bool,
+}
+
+impl Terms {
+    /// The limits of requests of one address.
+    pub fn rate_limits(self) -> Vec<RateLimit> {
+        let weight = i64::from(self.weight_per_minute);
+        let weight = rate_limit(RateLimitKind::RequestWeight, Interval::Minute, 1, weight);
+        let weight = Some(weight).filter(|weight| weight.limit > 0);
+        weight.into_iter().chain(OTHER_RATE_LIMITS).collect()
+    }
 }
 
 const fn rate_limit(kind: RateLimitKind, interval: Interval, count: u8, limit: i64) -> RateLimit {

@@ -1,9 +1,12 @@
 //! From what was asked for to the bytes of an answer: the one place that knows how bodies are written.
 
+use std::sync::Arc;
+
+use depthcast_market::instrument::Instrument;
 use depthcast_wire::json::encode::partial_depth;
 use depthcast_wire::json::rest::{TickerForm, TickerParts};
 use depthcast_wire::json::{exchange_info, rest};
-use depthcast_wire::listing::Listing;
+use depthcast_wire::listing::{Listing, Terms};
 use depthcast_wire::sbe::{EncodeError, rest as sbe};
 use depthcast_wire::time_unit::TimeUnit;
 use hyper::HeaderMap;
@@ -82,10 +85,12 @@ pub(super) enum Subject<'a> {
     Ping,
     /// It is so late, microseconds.
     Time(i64),
-    /// What the market said of what was wanted, at this time (microseconds).
-    Market(&'a Wanted, &'a Content, i64),
-    /// Nothing is in the list.
-    EmptyList,
+    /// What the market said of what was wanted.
+    Market(&'a Wanted, &'a Content),
+    /// These instruments, on these terms, at this time (microseconds).
+    Description(&'a [Arc<Instrument>], Terms, i64),
+    /// No tickers of this form.
+    NoTickers(TickerForm),
 }
 
 /// The bytes of an answer. An error is a market's that is too large for its message.
@@ -123,8 +128,12 @@ fn json(out: &mut Vec<u8>, unit: TimeUnit, subject: &Subject<'_>) {
     match subject {
         Subject::Ping => out.extend_from_slice(b"{}"),
         Subject::Time(now_us) => rest::server_time(out, unit, *now_us),
-        Subject::EmptyList => out.extend_from_slice(b"[]"),
-        Subject::Market(wanted, content, now_us) => market_json(out, unit, wanted, content, *now_us),
+        Subject::NoTickers(_) => out.extend_from_slice(b"[]"),
+        Subject::Description(instruments, terms, now_us) => {
+            let now = unit.from_micros(*now_us);
+            exchange_info::write(out, now, *terms, instruments.iter().map(AsRef::as_ref));
+        }
+        Subject::Market(wanted, content) => market_json(out, unit, wanted, content),
     }
 }
 
@@ -132,9 +141,12 @@ fn binary(out: &mut Vec<u8>, subject: &Subject<'_>) -> Result<(), EncodeError> {
     match subject {
         Subject::Ping => sbe::ping(out),
         Subject::Time(now_us) => sbe::server_time(out, *now_us),
-        // Only tickers of a status that no symbol has are empty.
-        Subject::EmptyList => return sbe::days_full(out, &[]),
-        Subject::Market(wanted, content, _) => return market_binary(out, wanted, content),
+        Subject::NoTickers(form) => return several_tickers(out, *form, &[]),
+        Subject::Description(instruments, terms, _) => {
+            let listings: Vec<Listing<'_>> = instruments.iter().map(|it| Listing::of(it)).collect();
+            return sbe::exchange_info(out, *terms, &listings);
+        }
+        Subject::Market(wanted, content) => return market_binary(out, wanted, content),
     }
     Ok(())
 }
@@ -142,10 +154,8 @@ fn binary(out: &mut Vec<u8>, subject: &Subject<'_>) -> Result<(), EncodeError> {
 fn market_binary(out: &mut Vec<u8>, wanted: &Wanted, content: &Content) -> Result<(), EncodeError> {
     match content {
         Content::Depth(instrument, top) => sbe::depth(out, instrument, top),
-        Content::Instruments(instruments) => {
-            let listings: Vec<Listing<'_>> = instruments.iter().map(|it| Listing::of(it)).collect();
-            sbe::exchange_info(out, &listings)
-        }
+        // They are described, which takes terms as well.
+        Content::Instruments(_) => Ok(()),
         Content::Trades(instrument, trades) => sbe::trades(out, instrument, trades),
         Content::AggTrades(instrument, trades) => sbe::agg_trades(out, instrument, trades),
         Content::Klines(instrument, candles) => sbe::klines(out, instrument, candles),
@@ -166,14 +176,18 @@ fn market_binary(out: &mut Vec<u8>, wanted: &Wanted, content: &Content) -> Resul
                     }
                     Ok(())
                 }
-                (all, _) => match form {
-                    TickerForm::Full => sbe::days_full(out, all),
-                    TickerForm::Mini => sbe::days_mini(out, all),
-                    TickerForm::Price => sbe::price_tickers(out, all),
-                    TickerForm::Book => sbe::book_tickers(out, all),
-                },
+                (all, _) => several_tickers(out, form, all),
             }
         }
+    }
+}
+
+fn several_tickers(out: &mut Vec<u8>, form: TickerForm, all: &[sbe::Day<'_>]) -> Result<(), EncodeError> {
+    match form {
+        TickerForm::Full => sbe::days_full(out, all),
+        TickerForm::Mini => sbe::days_mini(out, all),
+        TickerForm::Price => sbe::price_tickers(out, all),
+        TickerForm::Book => sbe::book_tickers(out, all),
     }
 }
 
@@ -214,13 +228,11 @@ pub(super) fn names_old_schema(headers: &HeaderMap) -> bool {
     accepts(headers, SBE_TYPE) && named_schema(headers).is_ok_and(|version| version < sbe::SCHEMA_VERSION)
 }
 
-fn market_json(out: &mut Vec<u8>, unit: TimeUnit, wanted: &Wanted, content: &Content, now_us: i64) {
+fn market_json(out: &mut Vec<u8>, unit: TimeUnit, wanted: &Wanted, content: &Content) {
     match content {
         Content::Depth(instrument, top) => partial_depth(out, instrument, top),
-        Content::Instruments(instruments) => {
-            let now = unit.from_micros(now_us);
-            exchange_info::write(out, now, instruments.iter().map(AsRef::as_ref));
-        }
+        // They are described, which takes terms as well.
+        Content::Instruments(_) => {}
         Content::Trades(instrument, trades) => rest::trades(out, instrument, unit, trades),
         Content::AggTrades(instrument, trades) => rest::agg_trades(out, instrument, unit, trades),
         Content::Klines(instrument, candles) => rest::klines(out, instrument, unit, candles),

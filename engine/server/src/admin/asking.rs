@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use depthcast_market::instrument::Instrument;
+use depthcast_wire::listing::Terms;
 use depthcast_wire::stream::SymbolName;
 use tokio::sync::oneshot;
 
@@ -13,12 +14,15 @@ use super::answer::{Representation, Subject, encode};
 use super::cache::{Body, BodyBytes, CACHE_BYTES_MAX, Cache, Key};
 use super::errors::{ApiError, INVALID_SYMBOL, OVERLOADED, STALE};
 use super::flights::Flights;
-use super::routes::{Selection, Wanted};
+use super::routes::{Description, Selection, Wanted};
 use crate::reactor::messages::MarketRequest;
 use crate::reactor::questions::{Answer, Ask, Content, NoAnswer, Question, Revision, Symbols};
 
 /// How old the server's time in a description of instruments may be: it is encoded anew once a second at most.
 const DESCRIPTION_AGE_MAX_US: i64 = 1_000_000;
+
+/// How old a list of all symbols' tickers may be.
+const LIST_AGE_MAX_US: i64 = 250_000;
 
 /// The instruments of a history, by their names.
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub(super) struct Asking {
 #[derive(Debug)]
 struct Inner {
     market: Sender<MarketRequest>,
+    /// What one address may ask for, to be told.
+    weight_per_minute: u32,
     cache: Mutex<Cache>,
     bodies: BodyBytes,
     directory: Mutex<Option<Arc<Directory>>>,
@@ -84,12 +90,13 @@ struct Inner {
 }
 
 impl Asking {
-    pub(super) fn new(market: Sender<MarketRequest>) -> Asking {
+    pub(super) fn new(market: Sender<MarketRequest>, weight_per_minute: u32) -> Asking {
         let bodies = BodyBytes::default();
         let cache = Cache::new(CACHE_BYTES_MAX, bodies.clone());
         Asking {
             inner: Arc::new(Inner {
                 market,
+                weight_per_minute,
                 cache: Mutex::new(cache),
                 bodies,
                 directory: Mutex::new(None),
@@ -127,35 +134,28 @@ impl Asking {
     /// The description of instruments.
     pub(super) async fn description(
         &self,
-        selection: &Selection,
+        description: &Description,
         representation: Representation,
         now_us: i64,
     ) -> Result<(Key, Arc<Body>), ApiError> {
         let directory = self.directory().await?;
-        let selected = directory.selected(selection)?;
-        let key = Key::Selection(selection.clone(), representation);
+        let key = Key::Description(description.clone(), representation);
         let kept = self.inner.cache().get(&key).filter(|kept| {
             kept.revision == directory.revision
-                && now_us.abs_diff(kept.made_us) < DESCRIPTION_AGE_MAX_US as u64
+                && now_us.abs_diff(kept.made_us) < DESCRIPTION_AGE_MAX_US.unsigned_abs()
         });
-        let body = match kept {
-            Some(kept) => kept,
-            None => {
-                let wanted = Wanted {
-                    question: Question::Instruments,
-                    ticker: None,
-                };
-                let content = Content::Instruments(selected);
-                self.inner.encode(
-                    &key,
-                    directory.revision,
-                    &wanted,
-                    &content,
-                    representation,
-                    now_us,
-                )?
-            }
+        if let Some(kept) = kept {
+            return Ok((key, kept));
+        }
+        let selected = directory.selected(&description.of)?;
+        let terms = Terms {
+            weight_per_minute: self.inner.weight_per_minute,
+            with_permissions: description.with_permissions,
         };
+        let subject = Subject::Description(&selected, terms, now_us);
+        let body = self
+            .inner
+            .encode(&key, directory.revision, &subject, representation, now_us)?;
         Ok((key, body))
     }
 
@@ -208,10 +208,20 @@ impl Inner {
         now_us: i64,
     ) -> Result<Arc<Body>, ApiError> {
         let kept = self.cache().get(key);
+        // A walk over all symbols is not made for each request of a market of which some symbol always changes.
+        if let Some(kept) = &kept
+            && wanted.is_of_all()
+            && now_us.abs_diff(kept.made_us) < LIST_AGE_MAX_US.unsigned_abs()
+        {
+            return Ok(kept.clone());
+        }
         let known = kept.as_ref().map(|kept| kept.revision);
         let answer = self.ask(wanted.question.clone(), known).await?;
         match (answer.content, kept) {
-            (Some(content), _) => self.encode(key, answer.revision, wanted, &content, representation, now_us),
+            (Some(content), _) => {
+                let subject = Subject::Market(wanted, &content);
+                self.encode(key, answer.revision, &subject, representation, now_us)
+            }
             (None, Some(kept)) => Ok(kept),
             // Nothing was known that could be meant.
             (None, None) => Err(OVERLOADED),
@@ -239,8 +249,7 @@ impl Inner {
         &self,
         key: &Key,
         revision: Revision,
-        wanted: &Wanted,
-        content: &Content,
+        subject: &Subject<'_>,
         representation: Representation,
         now_us: i64,
     ) -> Result<Arc<Body>, ApiError> {
@@ -249,7 +258,7 @@ impl Inner {
         }
         #[cfg(test)]
         self.encoded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let bytes = encode(&Subject::Market(wanted, content, now_us), representation)?;
+        let bytes = encode(subject, representation)?;
         Ok(self.cache().put(key.clone(), revision, now_us, bytes))
     }
 }

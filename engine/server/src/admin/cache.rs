@@ -9,7 +9,7 @@ use lru::LruCache;
 
 use super::answer::Representation;
 use super::http::compressed;
-use super::routes::{Selection, Wanted};
+use super::routes::{Description, Selection, Wanted};
 use crate::reactor::questions::{Question, Revision, Symbols};
 
 /// Bytes of bodies and their keys that are kept.
@@ -27,7 +27,7 @@ pub(super) enum Key {
     /// A question to the market.
     Wanted(Wanted, Representation),
     /// The description of instruments.
-    Selection(Selection, Representation),
+    Description(Description, Representation),
 }
 
 impl Key {
@@ -39,8 +39,14 @@ impl Key {
                 } => names,
                 _ => return ENTRY_BYTES,
             },
-            Key::Selection(Selection::Named(names), _) => names,
-            Key::Selection(..) => return ENTRY_BYTES,
+            Key::Description(
+                Description {
+                    of: Selection::Named(names),
+                    ..
+                },
+                _,
+            ) => names,
+            Key::Description(..) => return ENTRY_BYTES,
         };
         ENTRY_BYTES + size_of_val(symbols.as_slice())
     }

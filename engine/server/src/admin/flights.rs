@@ -55,13 +55,35 @@ where
     }
 }
 
+/// Takes a question off its way when that ends by a panic: else all who ask it later would wait for nobody.
+struct Landing<K: Eq + Hash, V> {
+    waiting: Arc<Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>>,
+    key: K,
+    /// It has ended as it should, and the next may be on its way already.
+    is_down: bool,
+}
+
+impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        if !self.is_down {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.remove(&self.key);
+        }
+    }
+}
+
 async fn fly<K, V, F, A>(waiting: Arc<Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>>, key: K, ask: F)
 where
-    K: Eq + Hash,
+    K: Clone + Eq + Hash,
     V: Clone,
     F: Fn() -> A,
     A: Future<Output = V>,
 {
+    let mut landing = Landing {
+        waiting: waiting.clone(),
+        key: key.clone(),
+        is_down: false,
+    };
     loop {
         let asking = {
             let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +91,7 @@ where
                 Some(all) if !all.is_empty() => std::mem::take(all),
                 _ => {
                     waiting.remove(&key);
+                    landing.is_down = true;
                     return;
                 }
             }

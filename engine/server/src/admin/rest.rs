@@ -33,7 +33,7 @@ struct Written {
 impl Rest {
     pub(super) fn new(market: Sender<MarketRequest>, limits: WeightLimits) -> Rest {
         Rest {
-            asking: Asking::new(market),
+            asking: Asking::new(market, limits.weight_per_minute),
             limits,
             weights: Mutex::new(Weights::new(limits)),
         }
@@ -126,15 +126,19 @@ impl Rest {
                     INVALID_SYMBOL
                 });
             }
-            Plan::NoneOf(symbols) => {
+            Plan::NoneOf(symbols, form) => {
                 return if self.asking.directory().await?.knows(symbols) {
-                    written(&Subject::EmptyList, representation)
+                    written(&Subject::NoTickers(*form), representation)
                 } else {
                     Err(INVALID_SYMBOL)
                 };
             }
             Plan::Ask(wanted) => self.asking.body(wanted, representation, now_us).await?,
-            Plan::Describe(selection) => self.asking.description(selection, representation, now_us).await?,
+            Plan::Describe(description) => {
+                self.asking
+                    .description(description, representation, now_us)
+                    .await?
+            }
         };
         if wants_gzip && body.plain.len() >= GZIP_FROM_BYTES {
             return Ok(Written {

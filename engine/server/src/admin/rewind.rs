@@ -1,14 +1,20 @@
 //! A stream whose first bytes were read already: they are given again before what follows, and request targets that the library
 //! would refuse are encoded on the way.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use super::targets::Targets;
+
+/// How long a peer may take nothing of an answer: its body is in memory until then.
+const STALL_MAX: Duration = Duration::from_secs(10);
 
 /// A socket with bytes that were read from it before.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub(super) struct Rewind {
     given: usize,
     targets: Targets,
     stream: TcpStream,
+    /// When the peer is given up that takes nothing of what is written to it; None while it does.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Rewind {
@@ -28,6 +36,7 @@ impl Rewind {
             given: 0,
             targets,
             stream,
+            stalled: None,
         }
     }
 
@@ -73,7 +82,16 @@ impl AsyncWrite for Rewind {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_MAX)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

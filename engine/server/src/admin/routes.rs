@@ -42,11 +42,11 @@ pub(super) enum Plan {
     /// Ask the market.
     Ask(Wanted),
     /// Describe instruments.
-    Describe(Selection),
+    Describe(Description),
     /// If there are these symbols, refuse; else say that there are not.
     RefuseKnown(Symbols, ApiError),
-    /// If there are these symbols, answer an empty list.
-    NoneOf(Symbols),
+    /// If there are these symbols, answer an empty list of such tickers.
+    NoneOf(Symbols, TickerForm),
 }
 
 /// What is asked of the market.
@@ -69,12 +69,27 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Whether the answer is a list of all symbols.
+    pub(super) fn is_of_all(&self) -> bool {
+        let symbols = Symbols::All;
+        self.question == Question::Tickers { symbols }
+    }
+}
+
 /// Which instruments are described.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Selection {
     All,
     Named(Vec<SymbolName>),
     Nothing,
+}
+
+/// Instruments, and whether what may be done with them is told as well.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Description {
+    pub(super) of: Selection,
+    pub(super) with_permissions: bool,
 }
 
 /// What a request asks for, and its weight.
@@ -113,17 +128,17 @@ fn exchange_info(sent: &Parameters) -> Result<(Plan, u32), ApiError> {
     let permitted = permissions.map_or(Ok(true), permits_spot)?;
     let has_status = sent.has("symbolStatus");
     let is_trading = sent.wants_trading()?;
-    // The sets are part of each symbol's description in any case: some 30 bytes.
-    sent.boolean("showPermissionSets")?;
+    let with_permissions = sent.boolean("showPermissionSets")?.unwrap_or(true);
     sent.all_read()?;
-    let selection = match named {
+    let of = match named {
         Some(_) if permissions.is_some() || has_status => return Err(BAD_COMBINATION),
         Some(Symbols::One(name)) => Selection::Named(vec![name]),
         Some(Symbols::Several(names)) => Selection::Named(names),
         _ if permitted && is_trading => Selection::All,
         _ => Selection::Nothing,
     };
-    Ok((Plan::Describe(selection), 20))
+    let description = Description { of, with_permissions };
+    Ok((Plan::Describe(description), 20))
 }
 
 fn depth(sent: &Parameters) -> Result<(Plan, u32), ApiError> {
@@ -246,7 +261,7 @@ fn tickers(
             ticker: Some(form),
         }),
         Symbols::One(_) => Plan::RefuseKnown(symbols, STATUS_MISMATCH),
-        _ => Plan::NoneOf(symbols),
+        _ => Plan::NoneOf(symbols, form),
     };
     Ok((plan, weight))
 }

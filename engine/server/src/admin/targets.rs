@@ -1,7 +1,8 @@
 //! Request targets as clients write them: a list of symbols is JSON, and many send its quotes as they are, which the grammar of
 //! URLs does not have and the library that speaks HTTP refuses. They are percent-encoded on their way to it.
 //!
-//! Only request lines are looked at. Behind a request that has a body, whose end only the library knows, nothing is any more.
+//! Only request lines are looked at. Behind a request that has a body, whose end only the library knows, or that asks for another
+//! protocol, nothing is any more.
 
 /// What is encoded: characters that no target may have, and that are sent all the same.
 const ENCODED: [u8; 3] = *b"\"<>";
@@ -17,7 +18,7 @@ enum Place {
     Line,
     /// In the header lines.
     Fields,
-    /// Behind a head with a body.
+    /// Behind a head with a body, or with an upgrade.
     Unknown,
 }
 
@@ -73,8 +74,10 @@ impl Targets {
                 Some(colon) => (&self.line[..colon], self.line[colon + 1..].trim_ascii()),
                 None => (&self.line[..], &[][..]),
             };
-            self.announces_body |=
-                name == b"transfer-encoding" || (name == b"content-length" && value != b"0");
+            // Behind an upgrade comes another protocol.
+            self.announces_body |= name == b"transfer-encoding"
+                || name == b"upgrade"
+                || (name == b"content-length" && value != b"0");
             self.line.clear();
         } else if self.announces_body {
             self.place = Place::Unknown;

@@ -81,6 +81,8 @@ pub(super) struct Weights {
     addresses: HashMap<u64, Usage>,
     /// The minute in which what is over was last looked for: once a minute, since that looks at all.
     tidied_in: Option<i64>,
+    /// The minute in which, for want of room, bans that are over were last forgotten.
+    forgot_bans_in: Option<i64>,
 }
 
 impl Weights {
@@ -95,6 +97,7 @@ impl Weights {
             addresses_max,
             addresses: HashMap::new(),
             tidied_in: None,
+            forgot_bans_in: None,
         }
     }
 
@@ -105,6 +108,9 @@ impl Weights {
         let key = address_key(peer);
         if self.addresses.len() >= self.addresses_max && !self.addresses.contains_key(&key) {
             self.tidy(minute, now_us);
+            if self.addresses.len() >= self.addresses_max {
+                self.forget_old_bans(minute, now_us);
+            }
             if self.addresses.len() >= self.addresses_max {
                 return (weight, Verdict::Admitted);
             }
@@ -127,6 +133,15 @@ impl Weights {
             Verdict::Admitted
         };
         (usage.weight, verdict)
+    }
+
+    /// Forgets also addresses that were banned lately, and are not now: those who come are to be counted rather than those who
+    /// came. Looks at all, once in a minute.
+    fn forget_old_bans(&mut self, minute: i64, now_us: i64) {
+        if self.forgot_bans_in.replace(minute) != Some(minute) {
+            self.addresses
+                .retain(|_, usage| usage.minute >= minute || now_us < usage.banned_until_us);
+        }
     }
 
     /// Forgets addresses whose minute is over and that are not banned, nor were lately.

@@ -148,6 +148,9 @@ ANSWERS = [
     ("/api/v3/ticker/price", "PriceTickerResponse", tickers),
     (f"/api/v3/ticker/bookTicker?symbol={SYMBOL}", "BookTickerSymbolResponse", ticker),
     ("/api/v3/ticker/bookTicker", "BookTickerResponse", tickers),
+    ("/api/v3/ticker/24hr?type=MINI&symbolStatus=HALT", "Ticker24hMiniResponse", tickers),
+    ("/api/v3/ticker/price?symbolStatus=HALT", "PriceTickerResponse", tickers),
+    (f"/api/v3/exchangeInfo?symbol={SYMBOL}&showPermissionSets=false", "ExchangeInfoResponse", exchange_info),
 ]
 
 ERRORS = ["/api/v3/depth?symbol=NOSUCH", "/api/v3/depth", "/api/v3/klines?symbol=BTCUSDT&interval=1y"]

@@ -50,6 +50,8 @@ struct TradeId {
 pub(super) struct Row {
     name: &'static str,
     version: String,
+    /// Books at ids that differ from the one shown before.
+    updates: u64,
     books: u64,
     whole_books: u64,
     trades: u64,
@@ -87,13 +89,14 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
     let mut row = Row {
         name: way.name,
         version: String::new(),
+        updates: 0,
         books: 0,
         whole_books: 0,
         trades: 0,
         resyncs: 0,
         faults: Vec::new(),
     };
-    let mut last_trades = HashMap::new();
+    let (mut last_trades, mut last_ids) = (HashMap::new(), HashMap::new());
     for line in lines {
         if let Some(version) = line.version {
             row.version = version.to_string();
@@ -104,7 +107,10 @@ fn row<'a>(way: &Way, symbols: u64, lines: impl Iterator<Item = &'a Line<'a>>, r
         }
         let Some(symbol) = line.symbol else { continue };
         let result = match (line.u, &line.trade) {
-            (Some(id), None) => row.book(line, record.book(symbol, id), id),
+            (Some(id), None) => {
+                row.updates += u64::from(last_ids.insert(symbol, id) != Some(id));
+                row.book(line, record.book(symbol, id), id)
+            }
             (None, Some(payload)) => row.trade(symbol, payload, record, &mut last_trades),
             _ => Err("a line is neither a book nor a trade".to_string()),
         };
@@ -178,15 +184,15 @@ impl Row {
 /// The rows as a table of Markdown.
 pub(super) fn table(market: &str, rows: &[Row]) -> String {
     let mut out = String::from(
-        "| client | version | market | books compared | of them whole | trades compared | begun anew | result |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| client | version | market | updates | books compared | of them whole | trades compared | begun anew | result |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let result = if row.faults.is_empty() { "equal" } else { "FAULT" };
         writeln!(
             out,
-            "| {} | {} | {market} | {} | {} | {} | {} | {result} |",
-            row.name, row.version, row.books, row.whole_books, row.trades, row.resyncs
+            "| {} | {} | {market} | {} | {} | {} | {} | {} | {result} |",
+            row.name, row.version, row.updates, row.books, row.whole_books, row.trades, row.resyncs
         )
         .expect("a text takes lines");
     }

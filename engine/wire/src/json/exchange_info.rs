@@ -5,7 +5,7 @@ use depthcast_market::instrument::Instrument;
 use serde::Serialize;
 
 use crate::listing::{
-    self, AVERAGE_PRICE_MINUTES, Interval, Listing, ORDER_TYPES, RATE_LIMITS, RateLimitKind, Steps,
+    self, AVERAGE_PRICE_MINUTES, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms,
 };
 
 #[derive(Serialize)]
@@ -13,7 +13,7 @@ use crate::listing::{
 struct ExchangeInfo<'a> {
     timezone: &'static str,
     server_time: i64,
-    rate_limits: [RateLimit; RATE_LIMITS.len()],
+    rate_limits: Vec<RateLimit>,
     exchange_filters: [(); 0],
     symbols: Vec<Symbol<'a>>,
 }
@@ -72,7 +72,7 @@ struct Symbol<'a> {
     is_margin_trading_allowed: bool,
     filters: [Filter; 11],
     permissions: [&'static str; 0],
-    permission_sets: [[&'static str; 1]; 1],
+    permission_sets: Vec<[&'static str; 1]>,
     default_self_trade_prevention_mode: &'static str,
     allowed_self_trade_prevention_modes: [&'static str; 1],
 }
@@ -141,20 +141,21 @@ enum Filter {
 pub fn write<'a>(
     out: &mut Vec<u8>,
     server_time_ms: i64,
+    terms: Terms,
     instruments: impl IntoIterator<Item = &'a Instrument>,
 ) {
     let info = ExchangeInfo {
         timezone: "UTC",
         server_time: server_time_ms,
-        rate_limits: RATE_LIMITS.map(RateLimit::of),
+        rate_limits: terms.rate_limits().into_iter().map(RateLimit::of).collect(),
         exchange_filters: [],
-        symbols: instruments.into_iter().map(symbol).collect(),
+        symbols: instruments.into_iter().map(|it| symbol(it, terms)).collect(),
     };
     // Serialising plain structs into memory has no way to fail.
     serde_json::to_writer(out, &info).expect("structs of strings and numbers are JSON");
 }
 
-fn symbol(instrument: &Instrument) -> Symbol<'_> {
+fn symbol(instrument: &Instrument, terms: Terms) -> Symbol<'_> {
     let listing = Listing::of(instrument);
     Symbol {
         symbol: listing.symbol,
@@ -180,7 +181,7 @@ fn symbol(instrument: &Instrument) -> Symbol<'_> {
         is_margin_trading_allowed: false,
         filters: listing.filters.map(filter),
         permissions: [],
-        permission_sets: [["SPOT"]],
+        permission_sets: Vec::from_iter(terms.with_permissions.then_some(["SPOT"])),
         default_self_trade_prevention_mode: "NONE",
         allowed_self_trade_prevention_modes: ["NONE"],
     }
@@ -254,11 +255,16 @@ mod tests {
     use super::*;
     use depthcast_market::instrument::Exponents;
 
+    const TERMS: Terms = Terms {
+        weight_per_minute: 6000,
+        with_permissions: true,
+    };
+
     #[test]
     fn a_symbol_is_written_key_for_key_as_the_documents_have_it() {
         let btc = Instrument::new("BTCUSDT", Exponents::default(), 1_000_000, 1_000).unwrap();
         let mut out = Vec::new();
-        write(&mut out, 1_723_161_255_208, [&btc]);
+        write(&mut out, 1_723_161_255_208, TERMS, [&btc]);
         let expected = concat!(
             r#"{"timezone":"UTC","serverTime":1723161255208,"rateLimits":["#,
             r#"{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000},"#,
@@ -296,8 +302,14 @@ mod tests {
     fn a_quote_of_much_worth_has_a_smaller_least_notional() {
         let ethbtc = Instrument::new("ETHBTC", Exponents::default(), 1_000, 10_000).unwrap();
         let mut out = Vec::new();
-        write(&mut out, 0, [&ethbtc]);
+        let terms = Terms {
+            weight_per_minute: 0,
+            with_permissions: false,
+        };
+        write(&mut out, 0, terms, [&ethbtc]);
         let info: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(info["rateLimits"][0]["rateLimitType"], "ORDERS", "any weight");
+        assert_eq!(info["symbols"][0]["permissionSets"], serde_json::json!([]));
         assert_eq!(info["symbols"][0]["filters"][6]["minNotional"], "0.00010000");
     }
 }

@@ -26,6 +26,9 @@ use crate::time_unit::TimeUnit;
 /// The minutes that an average price is of.
 const AVERAGE_MINUTES: u32 = 5;
 
+/// What stands for the time of a trade that there was not.
+const NO_TIME: &[u8] = b"-1";
+
 /// A change in percent has three decimal places.
 const PERCENT_EXPONENT: i8 = -3;
 
@@ -131,7 +134,11 @@ pub fn average_price(
     integer(out, AVERAGE_MINUTES);
     price(out, "price", instrument, average.price);
     key(out, "closeTime");
-    integer(out, time_unit.from_micros(average.last_trade_us));
+    if average.last_trade_us > 0 {
+        integer(out, time_unit.from_micros(average.last_trade_us));
+    } else {
+        out.extend_from_slice(NO_TIME);
+    }
     out.push(b'}');
 }
 

@@ -14,9 +14,6 @@ use super::feed_clock::EMPTIES_PER_STREAM;
 use super::symbol::Symbol;
 use crate::reactor::questions::{Answer, Ask, Content, NoAnswer, Question, Revision, Span, Symbols, Ticker};
 
-/// By how much the window of a ticker moves at least before the ticker counts as changed by that alone, microseconds: a minute.
-const WINDOW_MOVES_US: i64 = 60 * SECOND_US;
-
 impl Market {
     /// Answers a question. Who has gone away needs no answer.
     pub(super) fn answer(&mut self, ask: Ask) {
@@ -139,7 +136,9 @@ impl Market {
         known: Option<Revision>,
     ) -> Result<Answer, NoAnswer> {
         let clock_us = self.clock.now_us();
-        let windows = clock_us.div_euclid(WINDOW_MOVES_US).unsigned_abs();
+        // A ticker says until when it is: that is told by seconds, so that it follows from the revision.
+        let second_us = clock_us - clock_us.rem_euclid(SECOND_US);
+        let windows = second_us.unsigned_abs() / SECOND_US.unsigned_abs();
         let places = match symbols {
             Symbols::One(name) => vec![self.moved(*name)?],
             Symbols::Several(names) => names
@@ -169,7 +168,9 @@ impl Market {
         };
         of(revision(epoch, change + windows), known, || {
             let ticker = |symbol: &Symbol| {
-                let (statistics, best) = symbol.ticker(clock_us);
+                let (mut statistics, best) = symbol.ticker(clock_us);
+                let last_trade_us = symbol.record().map_or(0, TradeRecord::last_trade_us);
+                statistics.close_us = second_us.max(last_trade_us);
                 Ticker {
                     instrument: symbol.instrument().clone(),
                     statistics,

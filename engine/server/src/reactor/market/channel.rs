@@ -225,6 +225,15 @@ impl Channels {
             .filter(move |channel| channel.content.ticks == cadence)
     }
 
+    /// The workers that have still to be told of changes of the book.
+    pub(super) fn owed_changes(&self) -> Vec<usize> {
+        let changes = self.channels.iter().filter(|channel| channel.is_of_changes());
+        changes
+            .flat_map(|channel| &channel.debts)
+            .map(|owed| owed.worker)
+            .collect()
+    }
+
     /// Whether a worker has to be told of earlier events of the channel that has this topic.
     pub(super) fn owes(&self, worker: usize, content: Content) -> bool {
         self.channels

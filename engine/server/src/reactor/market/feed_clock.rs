@@ -13,6 +13,9 @@ use super::cadence::Tick;
 /// carries a time that is wrong.
 const STEP_MAX_US: i64 = 3600 * SECOND_US;
 
+/// Events one after the other that agree on another while, before they are believed rather than all before them.
+const AGREEING_EVENTS: u32 = 20;
+
 /// How often most statistics are told, microseconds.
 const SECOND_PERIOD_US: i64 = SECOND_US;
 
@@ -34,6 +37,8 @@ pub(super) const EMPTIES_PER_STREAM: usize = 1000;
 pub(super) struct FeedClock {
     /// The smallest (receive time - event time); None before the first event that carries one.
     apart_us: Option<i64>,
+    /// The smallest while of the last events, all of which have shown one that is too small to be believed, and their number.
+    doubted: Option<(i64, u32)>,
     /// How far it has come.
     now_us: i64,
     /// All seconds before this are over, as of the last round; zero before the first.
@@ -73,8 +78,27 @@ impl FeedClock {
             return;
         };
         match self.apart_us {
-            Some(known) if apart_us >= known || known.saturating_sub(apart_us) > STEP_MAX_US => {}
-            _ => self.apart_us = Some(apart_us),
+            Some(known) if apart_us >= known => self.doubted = None,
+            Some(known) if known.saturating_sub(apart_us) > STEP_MAX_US => self.doubt(apart_us),
+            _ => {
+                self.apart_us = Some(apart_us);
+                self.doubted = None;
+            }
+        }
+    }
+
+    /// An event shows a while that cannot be, unless it was the first one that was wrong: then all others agree on theirs.
+    fn doubt(&mut self, apart_us: i64) {
+        let (smallest_us, count) = match self.doubted {
+            Some((smallest_us, count)) if smallest_us.abs_diff(apart_us) <= STEP_MAX_US.unsigned_abs() => {
+                (smallest_us.min(apart_us), count + 1)
+            }
+            _ => (apart_us, 1),
+        };
+        self.doubted = Some((smallest_us, count));
+        if count >= AGREEING_EVENTS {
+            self.apart_us = Some(smallest_us);
+            self.doubted = None;
         }
     }
 
@@ -121,5 +145,45 @@ impl FeedClock {
             klines_since_us: since(tick.0 % KLINE_PERIOD_US == 0, &mut self.kline_us),
             empties_max,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use depthcast_market::event::DepthUpdate;
+
+    const HOUR_US: i64 = 3600 * SECOND_US;
+
+    fn event(event_time_us: i64) -> MarketEvent {
+        MarketEvent::Depth(DepthUpdate {
+            event_time_us,
+            ..DepthUpdate::default()
+        })
+    }
+
+    #[test]
+    fn a_first_event_with_a_wrong_time_is_outvoted() {
+        let mut clock = FeedClock::default();
+        let now_us = 500_000 * HOUR_US;
+        clock.learn(&event(0), now_us);
+        assert_eq!(clock.at(now_us), 0);
+        for n in 1..i64::from(AGREEING_EVENTS) {
+            clock.learn(&event(now_us + n), now_us + n + 7);
+            assert_eq!(clock.at(now_us + n), n, "event {n}");
+        }
+        clock.learn(&event(now_us), now_us + 5);
+        assert_eq!(clock.at(now_us + 100), now_us + 95);
+    }
+
+    #[test]
+    fn a_later_event_with_a_wrong_time_changes_nothing() {
+        let mut clock = FeedClock::default();
+        clock.learn(&event(10 * HOUR_US), 10 * HOUR_US + 9);
+        for n in 0..1000 {
+            clock.learn(&event(20 * HOUR_US + n), 10 * HOUR_US + 9 + n);
+            clock.learn(&event(10 * HOUR_US + n), 10 * HOUR_US + 20 + n);
+        }
+        assert_eq!(clock.at(10 * HOUR_US + 1009), 10 * HOUR_US + 1000);
     }
 }

@@ -11,7 +11,7 @@ use depthcast_market::decimal::Decimal;
 
 use super::{EncodeError, Writer, checked};
 use crate::listing::{
-    AVERAGE_PRICE_MINUTES, Filter, Interval, Listing, ORDER_TYPES, RATE_LIMITS, RateLimitKind, Steps,
+    AVERAGE_PRICE_MINUTES, Filter, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms,
 };
 
 const RATE_LIMIT_BLOCK: u16 = 11;
@@ -25,11 +25,12 @@ const PREVENTION_NONE: u8 = 1;
 const PREVENTIONS_NONE: u8 = 1;
 
 /// Appends an ExchangeInfoResponse.
-pub fn exchange_info(out: &mut Vec<u8>, listings: &[Listing<'_>]) -> Result<(), EncodeError> {
+pub fn exchange_info(out: &mut Vec<u8>, terms: Terms, listings: &[Listing<'_>]) -> Result<(), EncodeError> {
     checked("symbols", listings.len())?;
     let mut message = Writer::message(out, 103, 0);
-    message.group(RATE_LIMIT_BLOCK, RATE_LIMITS.len());
-    for limit in RATE_LIMITS {
+    let rate_limits = terms.rate_limits();
+    message.group(RATE_LIMIT_BLOCK, rate_limits.len());
+    for limit in rate_limits {
         let kind = match limit.kind {
             RateLimitKind::RawRequests => 0,
             RateLimitKind::RequestWeight => 2,
@@ -44,13 +45,13 @@ pub fn exchange_info(out: &mut Vec<u8>, listings: &[Listing<'_>]) -> Result<(), 
     }
     message.group(0, 0).group(SYMBOL_BLOCK, listings.len());
     for listing in listings {
-        put_symbol(&mut message, listing);
+        put_symbol(&mut message, terms, listing);
     }
     message.group(0, 0);
     Ok(())
 }
 
-fn put_symbol(message: &mut Writer<'_>, listing: &Listing<'_>) {
+fn put_symbol(message: &mut Writer<'_>, terms: Terms, listing: &Listing<'_>) {
     message
         .u8(0) // TRADING
         .u8(listing.base_precision)
@@ -74,7 +75,10 @@ fn put_symbol(message: &mut Writer<'_>, listing: &Listing<'_>) {
         message.u8(body.len() as u8);
         message.0.extend_from_slice(&body);
     }
-    message.group(0, 1).group(0, 1).text8("SPOT");
+    message.group(0, usize::from(terms.with_permissions));
+    if terms.with_permissions {
+        message.group(0, 1).text8("SPOT");
+    }
     message
         .text8(listing.symbol)
         .text8(listing.base)

@@ -43,11 +43,15 @@ impl Newest<'_> {
         if !self.is_synced {
             return None;
         }
+        let (bid, ask) = (self.book.best(Side::Bid), self.book.best(Side::Ask));
+        if bid.is_none() && ask.is_none() {
+            return None;
+        }
         Some(BestBidAsk {
             event_time_us: None,
             update_id: self.book.last_id(),
-            bid: self.book.best(Side::Bid)?,
-            ask: self.book.best(Side::Ask)?,
+            bid: bid.unwrap_or_default(),
+            ask: ask.unwrap_or_default(),
         })
     }
 

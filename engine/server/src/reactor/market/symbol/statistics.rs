@@ -268,15 +268,23 @@ impl Symbol {
         }
         let mut scratch = Scratch::default();
         let mut channels = std::mem::take(&mut self.channels);
+        // A checksum is of the book that subscribers have: where changes of it are owed, the next will do.
+        let passed_over = if kind == StreamKind::Checksum {
+            channels.owed_changes()
+        } else {
+            Vec::new()
+        };
         let newest = self.newest(clock_us);
         if let Some(payload) = newest.event(kind, &mut scratch) {
             let mut frames = EventFrames::new(&self.instrument, payload);
             for channel in channels.of_kind(kind) {
                 let debts = channel.take_debts(outbox.standings());
-                let told: Vec<usize> = debts.into_iter().map(|(worker, _)| worker).collect();
+                let mut told: Vec<usize> = debts.into_iter().map(|(worker, _)| worker).collect();
+                told.retain(|worker| !passed_over.contains(worker));
                 for &worker in &told {
                     outbox.make_up(channel, worker, &mut frames);
                 }
+                told.extend(&passed_over);
                 outbox.publish_to_others(channel, &mut frames, 0, &told);
             }
         }
