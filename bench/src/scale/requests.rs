@@ -7,11 +7,15 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rustix::process::setpriority_process;
 
 use crate::control::confine;
 
 /// Connections, each with a thread that asks and waits for the answer.
 const CONNECTIONS: u32 = 16;
+
+/// The weight of these threads against the load's where they share its core: the least (nice +19).
+const LEAST_URGENT: i32 = 19;
 
 /// How long an answer may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -128,6 +132,10 @@ impl Requests {
 fn ask(plan: &RequestPlan, number: u32, begun: Instant, is_over: &AtomicBool) -> Answered {
     let mut answered = Answered::default();
     if let Err(error) = confine::stay_on_core(plan.core) {
+        answered.error = Some(error.to_string());
+    }
+    // What is to be seen is what the engine does to its subscribers, not what this thread does to the load beside it.
+    if let Err(error) = setpriority_process(None, LEAST_URGENT) {
         answered.error = Some(error.to_string());
     }
     let agent = ureq::Agent::from(

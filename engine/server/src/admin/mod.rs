@@ -65,9 +65,9 @@ const LIFE_MAX: Duration = Duration::from_secs(300);
 /// What a connection is given beyond its life to end behind the answer that it is being given.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 
-/// How much less urgent this thread is than workers: a third of their weight, so that a storm of requests waits for them where
+/// How much less urgent this thread is than workers: a tenth of their weight, so that a storm of requests waits for them where
 /// they share a core.
-const NICER: i32 = 5;
+const NICER: i32 = 10;
 
 /// How often a full admin thread looks whether the engine is ending: those who are served may stay for [`LIFE_MAX`].
 const END_CHECK: Duration = Duration::from_millis(100);
