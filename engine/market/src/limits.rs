@@ -28,7 +28,10 @@ const AVERAGE_BYTES_MAX: usize = 64 << 20;
 pub const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// How long the window of the average price is, microseconds.
-pub const AVERAGE_US: i64 = 5 * MINUTE_US;
+pub const AVERAGE_US: i64 = AVERAGE_MINUTES as i64 * MINUTE_US;
+
+/// The same in minutes.
+pub const AVERAGE_MINUTES: u8 = 5;
 
 const MINUTE_US: i64 = 60_000_000;
 

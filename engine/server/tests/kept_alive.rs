@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::raw::opcode::TEXT;
-use common::raw::{PATIENCE, Raw, frame, start, upgrade_request};
+use common::raw::{PATIENCE, Raw, frame, masked_with, start, upgrade_request};
 use depthcast::config::Settings;
 use depthcast::engine::Engine;
 
@@ -40,23 +40,8 @@ fn read_pong(connection: &mut Raw) {
     assert_eq!(connection.bytes(2).as_deref(), Some(&b"{}"[..]));
 }
 
-/// A text frame whose mask is characters that are encoded in a request's target, and a zero: so what is sent has them and the
-/// payload as well.
-fn of_quotes(payload: &[u8]) -> Vec<u8> {
-    const KEY: [u8; 4] = *b"\"<>\0";
-    let mut out = vec![
-        0x80 | TEXT,
-        0x80 | u8::try_from(payload.len()).expect("a short message"),
-    ];
-    out.extend(KEY);
-    out.extend(
-        payload
-            .iter()
-            .zip(KEY.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
-    out
-}
+/// A masking key of characters that are encoded in a request's target, and a zero: what is sent has them and the payload as well.
+const QUOTES: [u8; 4] = *b"\"<>\0";
 
 #[test]
 fn an_upgrade_behind_rest_makes_a_subscriber() {
@@ -65,7 +50,7 @@ fn an_upgrade_behind_rest_makes_a_subscriber() {
     for connection in &mut all {
         // With its first request in the same piece.
         let upgrade = upgrade_request("/ws/btcusdt@depth@100ms/0", "");
-        connection.send(&[upgrade.as_bytes(), &of_quotes(LIST)].concat());
+        connection.send(&[upgrade.as_bytes(), &masked_with(QUOTES, 0x80 | TEXT, LIST)].concat());
     }
     for connection in &mut all {
         let head = connection.http_head();

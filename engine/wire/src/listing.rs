@@ -45,9 +45,6 @@ const OTHER_RATE_LIMITS: [RateLimit; 3] = [
 /// The largest price and quantity of the filters, as a mantissa: far above any market, and within any client's parser.
 const FILTER_MANTISSA_MAX: i64 = 100_000_000_000_000_000;
 
-/// Minutes of the average price that filters are held against.
-pub const AVERAGE_PRICE_MINUTES: i32 = 5;
-
 /// A rule that orders of a symbol must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {

@@ -223,9 +223,9 @@ fn named_schema(headers: &HeaderMap) -> Result<u16, ApiError> {
     Ok(version)
 }
 
-/// Whether a request is answered in a newer version of the schema than the one that it names.
+/// Whether a request that is answered in SBE names an older version of the schema than it is answered in.
 pub(super) fn names_old_schema(headers: &HeaderMap) -> bool {
-    accepts(headers, SBE_TYPE) && named_schema(headers).is_ok_and(|version| version < sbe::SCHEMA_VERSION)
+    named_schema(headers).is_ok_and(|version| version < sbe::SCHEMA_VERSION)
 }
 
 fn market_json(out: &mut Vec<u8>, unit: TimeUnit, wanted: &Wanted, content: &Content) {
@@ -291,7 +291,9 @@ mod tests {
             if let Some(schema) = schema {
                 headers.insert(SBE_SCHEMA, HeaderValue::from_static(schema));
             }
-            (Representation::of(&headers), names_old_schema(&headers))
+            let chosen = Representation::of(&headers);
+            let is_old = chosen == Ok(Representation::Sbe) && names_old_schema(&headers);
+            (chosen, is_old)
         };
         let json = Ok(Representation::default());
         for (accept, schema, expected) in [

@@ -86,7 +86,7 @@ impl Rest {
             body: written.bytes,
             is_gzip: written.is_gzip,
             retry_after_s,
-            is_of_old_schema: names_old_schema(request.headers()),
+            is_of_old_schema: written_as == Representation::Sbe && names_old_schema(request.headers()),
         };
         response(answer, used)
     }

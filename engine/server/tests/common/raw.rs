@@ -57,7 +57,11 @@ pub fn fragment(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A client's frame whose first byte (FIN, reserved bits, opcode) is given.
 pub fn header_and_payload(first: u8, payload: &[u8]) -> Vec<u8> {
-    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    masked_with([0x37, 0xfa, 0x21, 0x3d], first, payload)
+}
+
+/// The same under a masking key of its own.
+pub fn masked_with(key: [u8; 4], first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         len @ ..126 => out.push(0x80 | len as u8),
@@ -70,11 +74,11 @@ pub fn header_and_payload(first: u8, payload: &[u8]) -> Vec<u8> {
             out.extend((len as u64).to_be_bytes());
         }
     }
-    out.extend(KEY);
+    out.extend(key);
     out.extend(
         payload
             .iter()
-            .zip(KEY.iter().cycle())
+            .zip(key.iter().cycle())
             .map(|(byte, key)| byte ^ key),
     );
     out

@@ -2,11 +2,10 @@
 //! clients read them to learn tick and step.
 
 use depthcast_market::instrument::Instrument;
+use depthcast_market::limits::AVERAGE_MINUTES;
 use serde::Serialize;
 
-use crate::listing::{
-    self, AVERAGE_PRICE_MINUTES, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms,
-};
+use crate::listing::{self, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,14 +113,14 @@ enum Filter {
         bid_multiplier_down: String,
         ask_multiplier_up: String,
         ask_multiplier_down: String,
-        avg_price_mins: i32,
+        avg_price_mins: u8,
     },
     Notional {
         min_notional: String,
         apply_min_to_market: bool,
         max_notional: String,
         apply_max_to_market: bool,
-        avg_price_mins: i32,
+        avg_price_mins: u8,
     },
     MaxNumOrders {
         max_num_orders: i64,
@@ -226,14 +225,14 @@ fn filter(filter: listing::Filter) -> Filter {
             bid_multiplier_down: down.to_string(),
             ask_multiplier_up: up.to_string(),
             ask_multiplier_down: down.to_string(),
-            avg_price_mins: AVERAGE_PRICE_MINUTES,
+            avg_price_mins: AVERAGE_MINUTES,
         },
         listing::Filter::Notional { min, max } => Filter::Notional {
             min_notional: min.to_string(),
             apply_min_to_market: true,
             max_notional: max.to_string(),
             apply_max_to_market: false,
-            avg_price_mins: AVERAGE_PRICE_MINUTES,
+            avg_price_mins: AVERAGE_MINUTES,
         },
         listing::Filter::MaxNumOrders(limit) => Filter::MaxNumOrders {
             max_num_orders: limit,

@@ -36,6 +36,7 @@ pub mod rest;
 mod rest_tests;
 pub mod statistics;
 pub mod symbol;
+mod writer;
 
 pub use decode::{Decoded, Decoder};
 pub use error::JsonError;

@@ -15,22 +15,18 @@
 //! rounded to the nearest, halves away from zero. REST depth is [`super::encode::partial_depth`].
 
 use depthcast_market::candle::Candle;
-use depthcast_market::decimal::write_mantissa;
 use depthcast_market::event::{AggTrade, BestBidAsk, Level, Trade};
 use depthcast_market::instrument::Instrument;
+use depthcast_market::limits::AVERAGE_MINUTES;
 use depthcast_market::statistics::{AveragePrice, DayStatistics};
 
-use super::encode::{boolean, integer, string_body};
+use super::encode::{integer, string_body};
+use super::statistics::close_time;
+use super::writer::Writer;
 use crate::time_unit::TimeUnit;
 
-/// The minutes that an average price is of.
-const AVERAGE_MINUTES: u32 = 5;
-
 /// What stands for the time of a trade that there was not.
-const NO_TIME: &[u8] = b"-1";
-
-/// A change in percent has three decimal places.
-const PERCENT_EXPONENT: i8 = -3;
+const NO_TIME: i64 = -1;
 
 /// Room for one element of a list: the longest, a full ticker, takes some 600 bytes.
 const ELEMENT_BYTES: usize = 640;
@@ -58,19 +54,19 @@ pub fn server_time(out: &mut Vec<u8>, time_unit: TimeUnit, now_us: i64) {
 pub fn trades(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, trades: &[Trade]) {
     out.reserve(trades.len() * TRADE_BYTES);
     list(out, trades, |out, trade| {
-        out.extend_from_slice(b"{\"id\":");
-        integer(out, trade.id);
-        price(out, "price", instrument, trade.price);
-        qty(out, "qty", instrument, trade.qty);
-        key(out, "quoteQty");
-        quote_amount(out, instrument, i128::from(trade.price) * i128::from(trade.qty));
-        key(out, "time");
-        integer(out, time_unit.from_micros(trade.trade_time_us));
-        key(out, "isBuyerMaker");
-        boolean(out, trade.is_buyer_maker);
-        key(out, "isBestMatch");
-        boolean(out, trade.is_best_match);
-        out.push(b'}');
+        let mut fields = Writer::new(out, instrument);
+        fields.key("{\"id\":").integer(trade.id);
+        fields.key(",\"price\":").price(trade.price);
+        fields.key(",\"qty\":").qty(trade.qty);
+        let product = i128::from(trade.price) * i128::from(trade.qty);
+        fields.key(",\"quoteQty\":").quote_volume(product);
+        let time = time_unit.from_micros(trade.trade_time_us);
+        fields.key(",\"time\":").integer(time);
+        fields.key(",\"isBuyerMaker\":").boolean(trade.is_buyer_maker);
+        fields
+            .key(",\"isBestMatch\":")
+            .boolean(trade.is_best_match)
+            .text("}");
     });
 }
 
@@ -78,21 +74,16 @@ pub fn trades(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, t
 pub fn agg_trades(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, trades: &[AggTrade]) {
     out.reserve(trades.len() * TRADE_BYTES);
     list(out, trades, |out, trade| {
-        out.extend_from_slice(b"{\"a\":");
-        integer(out, trade.id);
-        price(out, "p", instrument, trade.price);
-        qty(out, "q", instrument, trade.qty);
-        key(out, "f");
-        integer(out, trade.first_trade_id);
-        key(out, "l");
-        integer(out, trade.last_trade_id);
-        key(out, "T");
-        integer(out, time_unit.from_micros(trade.trade_time_us));
-        key(out, "m");
-        boolean(out, trade.is_buyer_maker);
-        key(out, "M");
-        boolean(out, trade.is_best_match);
-        out.push(b'}');
+        let mut fields = Writer::new(out, instrument);
+        fields.key("{\"a\":").integer(trade.id);
+        fields.key(",\"p\":").price(trade.price);
+        fields.key(",\"q\":").qty(trade.qty);
+        fields.key(",\"f\":").integer(trade.first_trade_id);
+        fields.key(",\"l\":").integer(trade.last_trade_id);
+        let time = time_unit.from_micros(trade.trade_time_us);
+        fields.key(",\"T\":").integer(time);
+        fields.key(",\"m\":").boolean(trade.is_buyer_maker);
+        fields.key(",\"M\":").boolean(trade.is_best_match).text("}");
     });
 }
 
@@ -100,26 +91,18 @@ pub fn agg_trades(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUni
 pub fn klines(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, candles: &[Candle]) {
     out.reserve(candles.len() * TRADE_BYTES);
     list(out, candles, |out, candle| {
-        out.push(b'[');
-        integer(out, time_unit.from_micros(candle.open_us));
+        let mut fields = Writer::new(out, instrument);
+        fields.text("[").integer(time_unit.from_micros(candle.open_us));
         for mantissa in [candle.open, candle.high, candle.low, candle.close] {
-            out.push(b',');
-            quoted(out, |out| instrument.write_price(out, mantissa));
+            fields.text(",").price(mantissa);
         }
-        out.push(b',');
-        base_amount(out, instrument, candle.volume);
-        out.push(b',');
-        // The last moment that is of it, in the unit that is printed.
-        integer(out, time_unit.from_micros(candle.end_us).saturating_sub(1));
-        out.push(b',');
-        quote_amount(out, instrument, candle.quote_volume);
-        out.push(b',');
-        integer(out, candle.trades);
-        out.push(b',');
-        base_amount(out, instrument, candle.taker_buy_volume);
-        out.push(b',');
-        quote_amount(out, instrument, candle.taker_buy_quote_volume);
-        out.extend_from_slice(b",\"0\"]");
+        fields.text(",").volume(candle.volume);
+        fields.text(",").integer(close_time(candle, time_unit));
+        fields.text(",").quote_volume(candle.quote_volume);
+        fields.text(",").integer(candle.trades);
+        fields.text(",").volume(candle.taker_buy_volume);
+        fields.text(",").quote_volume(candle.taker_buy_quote_volume);
+        fields.text(",\"0\"]");
     });
 }
 
@@ -130,16 +113,15 @@ pub fn average_price(
     time_unit: TimeUnit,
     average: &AveragePrice,
 ) {
-    out.extend_from_slice(b"{\"mins\":");
-    integer(out, AVERAGE_MINUTES);
-    price(out, "price", instrument, average.price);
-    key(out, "closeTime");
-    if average.last_trade_us > 0 {
-        integer(out, time_unit.from_micros(average.last_trade_us));
+    let close_time = if average.last_trade_us > 0 {
+        time_unit.from_micros(average.last_trade_us)
     } else {
-        out.extend_from_slice(NO_TIME);
-    }
-    out.push(b'}');
+        NO_TIME
+    };
+    let mut fields = Writer::new(out, instrument);
+    fields.key("{\"mins\":").integer(AVERAGE_MINUTES);
+    fields.key(",\"price\":").price(average.price);
+    fields.key(",\"closeTime\":").integer(close_time).text("}");
 }
 
 /// What is said of one symbol, and how much of it.
@@ -168,34 +150,38 @@ pub struct TickerParts<'a> {
 
 /// One ticker.
 pub fn ticker(out: &mut Vec<u8>, form: TickerForm, time_unit: TimeUnit, parts: &TickerParts<'_>) {
-    let (instrument, day) = (parts.instrument, parts.statistics);
+    let day = parts.statistics;
     out.reserve(ELEMENT_BYTES);
-    out.extend_from_slice(b"{\"symbol\":\"");
-    out.extend_from_slice(instrument.name().as_bytes());
-    out.push(b'"');
+    let mut fields = Writer::new(out, parts.instrument);
+    fields
+        .key("{\"symbol\":\"")
+        .text(parts.instrument.name())
+        .text("\"");
     match form {
-        TickerForm::Price => price(out, "price", instrument, day.last),
-        TickerForm::Book => best_bid_ask(out, instrument, parts.best),
+        TickerForm::Price => {
+            fields.key(",\"price\":").price(day.last);
+        }
+        TickerForm::Book => best_bid_ask(&mut fields, parts.best),
         TickerForm::Full => {
-            change(out, instrument, day);
-            price(out, "prevClosePrice", instrument, day.before.unwrap_or(0));
-            price(out, "lastPrice", instrument, day.last);
-            qty(out, "lastQty", instrument, day.last_qty);
-            best_bid_ask(out, instrument, parts.best);
-            price(out, "openPrice", instrument, day.open);
-            price(out, "highPrice", instrument, day.high);
-            price(out, "lowPrice", instrument, day.low);
-            day_end(out, instrument, time_unit, day);
+            fields.key(",\"priceChange\":").price(day.change());
+            fields
+                .key(",\"priceChangePercent\":")
+                .percent(day.change_per_100_000());
+            fields.key(",\"weightedAvgPrice\":").price(day.weighted_price());
+            fields.key(",\"prevClosePrice\":").price(day.before.unwrap_or(0));
+            fields.key(",\"lastPrice\":").price(day.last);
+            fields.key(",\"lastQty\":").qty(day.last_qty);
+            best_bid_ask(&mut fields, parts.best);
+            open_high_low(&mut fields, day);
+            day_end(&mut fields, time_unit, day);
         }
         TickerForm::Mini => {
-            price(out, "openPrice", instrument, day.open);
-            price(out, "highPrice", instrument, day.high);
-            price(out, "lowPrice", instrument, day.low);
-            price(out, "lastPrice", instrument, day.last);
-            day_end(out, instrument, time_unit, day);
+            open_high_low(&mut fields, day);
+            fields.key(",\"lastPrice\":").price(day.last);
+            day_end(&mut fields, time_unit, day);
         }
     }
-    out.push(b'}');
+    fields.text("}");
 }
 
 /// Several tickers as a list.
@@ -208,40 +194,33 @@ pub fn tickers<'a>(
     list(out, all, |out, parts| ticker(out, form, time_unit, &parts));
 }
 
-/// The change of the price over the day, in itself and in percent, and the average price. All are zero without a trade.
-fn change(out: &mut Vec<u8>, instrument: &Instrument, day: &DayStatistics) {
-    price(out, "priceChange", instrument, day.change());
-    key(out, "priceChangePercent");
-    quoted(out, |out| {
-        write_mantissa(out, day.change_per_100_000(), PERCENT_EXPONENT);
-    });
-    price(out, "weightedAvgPrice", instrument, day.weighted_price());
+fn best_bid_ask(fields: &mut Writer<'_>, best: Option<&BestBidAsk>) {
+    let (bid, ask) = best.map_or((Level::default(), Level::default()), |best| (best.bid, best.ask));
+    fields.key(",\"bidPrice\":").price(bid.price);
+    fields.key(",\"bidQty\":").qty(bid.qty);
+    fields.key(",\"askPrice\":").price(ask.price);
+    fields.key(",\"askQty\":").qty(ask.qty);
 }
 
-fn best_bid_ask(out: &mut Vec<u8>, instrument: &Instrument, best: Option<&BestBidAsk>) {
-    let (bid, ask) = best.map_or((Level::default(), Level::default()), |best| (best.bid, best.ask));
-    price(out, "bidPrice", instrument, bid.price);
-    qty(out, "bidQty", instrument, bid.qty);
-    price(out, "askPrice", instrument, ask.price);
-    qty(out, "askQty", instrument, ask.qty);
+fn open_high_low(fields: &mut Writer<'_>, day: &DayStatistics) {
+    fields.key(",\"openPrice\":").price(day.open);
+    fields.key(",\"highPrice\":").price(day.high);
+    fields.key(",\"lowPrice\":").price(day.low);
 }
 
 /// What full and mini tickers end with.
-fn day_end(out: &mut Vec<u8>, instrument: &Instrument, time_unit: TimeUnit, day: &DayStatistics) {
-    key(out, "volume");
-    base_amount(out, instrument, day.volume);
-    key(out, "quoteVolume");
-    quote_amount(out, instrument, day.quote_volume);
-    key(out, "openTime");
-    integer(out, time_unit.from_micros(day.open_us));
-    key(out, "closeTime");
-    integer(out, time_unit.from_micros(day.close_us));
-    key(out, "firstId");
-    integer(out, day.first_trade_id);
-    key(out, "lastId");
-    integer(out, day.last_trade_id);
-    key(out, "count");
-    integer(out, day.trades);
+fn day_end(fields: &mut Writer<'_>, time_unit: TimeUnit, day: &DayStatistics) {
+    fields.key(",\"volume\":").volume(day.volume);
+    fields.key(",\"quoteVolume\":").quote_volume(day.quote_volume);
+    fields
+        .key(",\"openTime\":")
+        .integer(time_unit.from_micros(day.open_us));
+    fields
+        .key(",\"closeTime\":")
+        .integer(time_unit.from_micros(day.close_us));
+    fields.key(",\"firstId\":").integer(day.first_trade_id);
+    fields.key(",\"lastId\":").integer(day.last_trade_id);
+    fields.key(",\"count\":").integer(day.trades);
 }
 
 fn list<T>(out: &mut Vec<u8>, all: impl IntoIterator<Item = T>, mut element: impl FnMut(&mut Vec<u8>, T)) {
@@ -253,37 +232,4 @@ fn list<T>(out: &mut Vec<u8>, all: impl IntoIterator<Item = T>, mut element: imp
         element(out, one);
     }
     out.push(b']');
-}
-
-/// A key behind others.
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'"');
-    write(out);
-    out.push(b'"');
-}
-
-fn price(out: &mut Vec<u8>, name: &str, instrument: &Instrument, mantissa: i64) {
-    key(out, name);
-    quoted(out, |out| instrument.write_price(out, mantissa));
-}
-
-fn qty(out: &mut Vec<u8>, name: &str, instrument: &Instrument, mantissa: i64) {
-    key(out, name);
-    quoted(out, |out| instrument.write_qty(out, mantissa));
-}
-
-/// A sum of quantity mantissas.
-fn base_amount(out: &mut Vec<u8>, instrument: &Instrument, sum: i128) {
-    quoted(out, |out| instrument.write_volume(out, sum));
-}
-
-/// A price mantissa times a quantity mantissa, or a sum of such.
-fn quote_amount(out: &mut Vec<u8>, instrument: &Instrument, product: i128) {
-    quoted(out, |out| instrument.write_quote_amount(out, product));
 }

@@ -6,13 +6,14 @@
 
 use depthcast_market::candle::Candle;
 use depthcast_market::checksum::CHECKSUM_LEVELS;
-use depthcast_market::decimal::write_mantissa;
 use depthcast_market::event::BestBidAsk;
 use depthcast_market::instrument::Instrument;
 use depthcast_market::interval::KlineInterval;
+use depthcast_market::limits::AVERAGE_MINUTES;
 use depthcast_market::statistics::{AveragePrice, DayStatistics};
 
-use super::encode::{boolean, event_head, integer};
+use super::encode::event_head;
+use super::writer::Writer;
 use crate::time_unit::TimeUnit;
 
 /// Room for an event: the longest, a ticker of usual numbers, has some 500 bytes.
@@ -28,7 +29,7 @@ pub fn kline(
 ) {
     out.reserve(EVENT_BYTES);
     event_head(out, "kline", instrument, unit.from_micros(event_time_us));
-    let mut fields = Fields { out, instrument };
+    let mut fields = Writer::new(out, instrument);
     fields
         .key(",\"k\":{\"t\":")
         .integer(unit.from_micros(candle.open_us));
@@ -43,7 +44,7 @@ pub fn kline(
     fields.key(",\"l\":").price(candle.low);
     fields.key(",\"v\":").volume(candle.volume);
     fields.key(",\"n\":").integer(candle.trades);
-    boolean(fields.key(",\"x\":").out, is_closed);
+    fields.key(",\"x\":").boolean(is_closed);
     fields.key(",\"q\":").quote_volume(candle.quote_volume);
     fields.key(",\"V\":").volume(candle.taker_buy_volume);
     fields.key(",\"Q\":").quote_volume(candle.taker_buy_quote_volume);
@@ -65,7 +66,7 @@ pub fn mini_ticker(
 ) {
     out.reserve(EVENT_BYTES);
     event_head(out, "24hrMiniTicker", instrument, unit.from_micros(event_time_us));
-    let mut fields = Fields { out, instrument };
+    let mut fields = Writer::new(out, instrument);
     fields.key(",\"c\":").price(day.last);
     fields.key(",\"o\":").price(day.open);
     fields.key(",\"h\":").price(day.high);
@@ -85,7 +86,7 @@ pub fn ticker(
     out.reserve(EVENT_BYTES);
     event_head(out, "24hrTicker", instrument, unit.from_micros(event_time_us));
     let (bid, ask) = best.map_or_else(Default::default, |best| (best.bid, best.ask));
-    let mut fields = Fields { out, instrument };
+    let mut fields = Writer::new(out, instrument);
     fields.key(",\"p\":").price(day.change());
     fields.key(",\"P\":").percent(day.change_per_100_000());
     fields.key(",\"w\":").price(day.weighted_price());
@@ -118,8 +119,9 @@ pub fn average_price(
 ) {
     out.reserve(EVENT_BYTES);
     event_head(out, "avgPrice", instrument, unit.from_micros(event_time_us));
-    let mut fields = Fields { out, instrument };
-    fields.key(",\"i\":\"5m\",\"w\":").price(average.price);
+    let mut fields = Writer::new(out, instrument);
+    fields.key(",\"i\":\"").integer(AVERAGE_MINUTES).text("m\"");
+    fields.key(",\"w\":").price(average.price);
     fields
         .key(",\"T\":")
         .integer(unit.from_micros(average.last_trade_us))
@@ -137,65 +139,10 @@ pub fn book_checksum(
 ) {
     out.reserve(EVENT_BYTES);
     event_head(out, "bookChecksum", instrument, unit.from_micros(event_time_us));
-    let mut fields = Fields { out, instrument };
+    let mut fields = Writer::new(out, instrument);
     fields.key(",\"u\":").integer(last_id);
     fields.key(",\"n\":").integer(CHECKSUM_LEVELS);
     fields.key(",\"c\":").integer(checksum).key("}");
-}
-
-/// Writes one field behind the other.
-struct Fields<'o> {
-    out: &'o mut Vec<u8>,
-    instrument: &'o Instrument,
-}
-
-impl Fields<'_> {
-    fn key(&mut self, key: &str) -> &mut Self {
-        self.text(key)
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.out.extend_from_slice(text.as_bytes());
-        self
-    }
-
-    fn integer(&mut self, number: impl itoa::Integer) -> &mut Self {
-        integer(self.out, number);
-        self
-    }
-
-    /// A decimal in quotes.
-    fn decimal(&mut self, mantissa: i64, exponent: i8) -> &mut Self {
-        self.out.push(b'"');
-        write_mantissa(self.out, mantissa, exponent);
-        self.out.push(b'"');
-        self
-    }
-
-    fn price(&mut self, mantissa: i64) -> &mut Self {
-        self.decimal(mantissa, self.instrument.exponents().price)
-    }
-
-    fn qty(&mut self, mantissa: i64) -> &mut Self {
-        self.decimal(mantissa, self.instrument.exponents().qty)
-    }
-
-    /// Thousandths of a percent.
-    fn percent(&mut self, thousandths: i64) -> &mut Self {
-        self.decimal(thousandths, -3)
-    }
-
-    fn volume(&mut self, sum: i128) -> &mut Self {
-        self.out.push(b'"');
-        self.instrument.write_volume(self.out, sum);
-        self.text("\"")
-    }
-
-    fn quote_volume(&mut self, product: i128) -> &mut Self {
-        self.out.push(b'"');
-        self.instrument.write_quote_amount(self.out, product);
-        self.text("\"")
-    }
 }
 
 #[cfg(test)]

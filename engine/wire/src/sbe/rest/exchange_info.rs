@@ -8,11 +8,10 @@
 //! | sors | none | |
 
 use depthcast_market::decimal::Decimal;
+use depthcast_market::limits::AVERAGE_MINUTES;
 
 use super::{EncodeError, Writer, checked};
-use crate::listing::{
-    AVERAGE_PRICE_MINUTES, Filter, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms,
-};
+use crate::listing::{Filter, Interval, Listing, ORDER_TYPES, RateLimitKind, Steps, Terms};
 
 const RATE_LIMIT_BLOCK: u16 = 11;
 const SYMBOL_BLOCK: u16 = 19;
@@ -106,7 +105,7 @@ fn put_filter(out: &mut Vec<u8>, filter: &Filter) {
                 .i64(down)
                 .i64(up)
                 .i64(down)
-                .i32(AVERAGE_PRICE_MINUTES);
+                .i32(AVERAGE_MINUTES.into());
         }
         Filter::Notional { min, max } => {
             let (exponent, [min, max]) = aligned([min, max]);
@@ -116,7 +115,7 @@ fn put_filter(out: &mut Vec<u8>, filter: &Filter) {
                 .bool(true)
                 .i64(max)
                 .bool(false)
-                .i32(AVERAGE_PRICE_MINUTES);
+                .i32(AVERAGE_MINUTES.into());
         }
     }
 }

@@ -11,12 +11,10 @@
 use depthcast_market::candle::Candle;
 use depthcast_market::event::{AggTrade, BookSnapshot, Level, Trade};
 use depthcast_market::instrument::Instrument;
+use depthcast_market::limits::AVERAGE_MINUTES;
 use depthcast_market::statistics::AveragePrice;
 
 use super::{EncodeError, NONE, Writer, checked, id, narrow};
-
-/// Minutes that an average price is over.
-const AVERAGE_MINUTES: i64 = 5;
 
 /// Appends a DepthResponse (200) with all levels of `book`.
 pub fn depth(out: &mut Vec<u8>, instrument: &Instrument, book: &BookSnapshot) -> Result<(), EncodeError> {
@@ -109,7 +107,7 @@ pub fn average_price(out: &mut Vec<u8>, instrument: &Instrument, average: &Avera
     let is_known = average.last_trade_us > 0;
     let optional = |value: i64| if is_known { value } else { NONE };
     Writer::message(out, 204, 25)
-        .i64(AVERAGE_MINUTES)
+        .i64(AVERAGE_MINUTES.into())
         .u8(instrument.exponents().price.cast_unsigned())
         .i64(optional(average.price))
         .i64(optional(average.last_trade_us));
